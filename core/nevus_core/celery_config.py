@@ -1,0 +1,51 @@
+"""How Celery is set up on both sides; the broker only rings the bell, the record is the truth.
+
+Values and reasons: the queue measurements behind the design (celery 5.7.0, kombu 5.7.0).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nevus_core.keys import Keys, queue_names
+from nevus_core.settings import CommonSettings, broker_url
+
+
+def celery_config(settings: CommonSettings) -> dict[str, Any]:
+    """Returns Celery's configuration for one system of front ends and workers."""
+    url = broker_url(settings)
+    return {
+        # kombu writes a unix socket as redis+socket://.
+        "broker_url": url.replace("unix://", "redis+socket://", 1) if url.startswith("unix://") else url,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {
+            # Longer than the longest job, or the broker runs it twice.
+            "visibility_timeout": 3 * settings.execution_timeout_max_s,
+            # kombu's default sweep needs about 100 s to give back what a dead worker held (measured); the sweeper of
+            # the front end is quicker still, this is the second net.
+            "unacked_restore_interval": 1,
+            "unacked_restore_throttle": 1,
+            "health_check_interval": 10,
+            "socket_connect_timeout": 5,
+            "socket_timeout": 30,
+            "socket_keepalive": True,
+            # Drain the queues in the order in which the worker names them; one list a queue instead of four.
+            "queue_order_strategy": "priority",
+            "priority_steps": [0],
+            "global_keyprefix": f"{settings.key_prefix}:celery:",
+        },
+        "task_default_queue": queue_names(Keys(settings.key_prefix))[1],
+        "task_ignore_result": True,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "result_backend": None,
+        "worker_prefetch_multiplier": 1,
+        "worker_send_task_events": False,
+        "worker_enable_remote_control": False,
+        "worker_hijack_root_logger": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "task_store_errors_even_if_ignored": False,
+    }

@@ -1,0 +1,123 @@
+-- The ground of every function: keys, clock, and the one way in which a job moves.
+--
+-- Keys, below the prefix P that each call passes as its only KEY:
+--   P:job:<ref>                 hash    the record; <ref> is tenant/id
+--   P:image:<ref>               string  the upload; gone when the job ends
+--   P:artifact:<ref>:<n>:<kind> string  a picture made by attempt n
+--   P:request:<tenant>:<...>    string  "digest id" of the job that a request id made, or a receipt
+--   P:jobs:<tenant>             zset    every job id by time of acceptance
+--   P:jobs:<tenant>:<STATE>     zset    the same for one state
+--   P:queued                    zset    QUEUED refs by the time of their last message
+--   P:deadlines                 zset    refs never started, by the end of their queue_ttl
+--   P:leases                    zset    held refs by the end of their lease
+--   P:timeouts                  zset    held refs by the end of their execution_timeout
+--   P:expiry                    zset    ended refs by the time of their purge
+--   P:events                    stream  every move, capped
+--   P:workers, P:worker:<id>    zset, string  live workers by the end of their heartbeat, and what they say
+--   P:stats                     hash    counters
+--
+-- The keys are built here and not declared by the caller, so a Redis Cluster can't run this: one primary (with replicas)
+-- holds it all.
+
+local MOVES = @MOVES@
+local EVENTS_KEPT = 10000
+-- Regions above this size travel by the record alone: the stream stays small, and a reader without them reads the record.
+local INLINE_BYTES = 16384
+
+-- The failures that no worker writes.
+-- (cjson is not at hand while a library is loaded.)
+local LOST = '{"code":"UNAVAILABLE","reason":"WORKER_LOST","message":"Every attempt lost its worker. ' ..
+  'The image itself may bring workers down: check it before you send it again."}'
+local TIMED_OUT = '{"code":"DEADLINE_EXCEEDED","reason":"EXECUTION_TIMEOUT","message":' ..
+  '"The attempt took longer than the execution timeout."}'
+local EXPIRED = '{"code":"DEADLINE_EXCEEDED","reason":"QUEUE_TTL_EXPIRED","message":"No worker started the job ' ..
+  'within its queue time. Submit it again, or add workers."}'
+
+local function clock(given)
+  if given ~= '' then return tonumber(given) end
+  local now = redis.call('TIME')
+  return now[1] * 1000 + math.floor(now[2] / 1000)
+end
+
+local function tenant_of(ref) return string.match(ref, '^[^/]+') end
+local function id_of(ref) return string.match(ref, '[^/]+$') end
+
+local function get(P, ref, ...)
+  return unpack(redis.call('HMGET', P .. ':job:' .. ref, ...))
+end
+
+local function count(P, what) redis.call('HINCRBY', P .. ':stats', what, 1) end
+
+local function tell(P, ref, event, name, value)
+  local entry = {'XADD', P .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*', 'ref', ref, 'event', event}
+  if value and #value <= INLINE_BYTES then
+    entry[#entry + 1] = name
+    entry[#entry + 1] = value
+  end
+  redis.call(unpack(entry))
+end
+
+-- Moves a job: checks the table, raises the revision, keeps the event in the record and tells it to the stream, all in
+-- one step. `from` is nil at acceptance. `regions`, if given, goes along.
+local function move(P, ref, from, to, stage, at, regions)
+  if from and not MOVES[from][to] then error('FORBIDDEN_MOVE ' .. from .. ' to ' .. to) end
+  local key, tenant, id = P .. ':job:' .. ref, tenant_of(ref), id_of(ref)
+  local revision = redis.call('HINCRBY', key, 'revision', 1)
+  local attempt, created = get(P, ref, 'attempt', 'created_ms')
+  local event = cjson.encode({
+    revision = revision, state = to, stage = stage, attempt = tonumber(attempt) or 0, at_ms = at,
+  })
+  redis.call('HSET', key, 'state', to, 'stage', stage, 'updated_ms', at, 'e:' .. revision, event)
+  if regions then redis.call('HSET', key, 'regions', regions) end
+  if from ~= to then
+    if from then redis.call('ZREM', P .. ':jobs:' .. tenant .. ':' .. from, id) end
+    redis.call('ZADD', P .. ':jobs:' .. tenant .. ':' .. to, created, id)
+  end
+  tell(P, ref, event, 'regions', regions)
+  return revision
+end
+
+local function release(P, ref)
+  for _, index in ipairs({':queued', ':deadlines', ':leases', ':timeouts'}) do
+    redis.call('ZREM', P .. index, ref)
+  end
+end
+
+-- Gives a job its one outcome: drops the image, stops every clock but the purge's.
+local function finish(P, ref, from, to, at, field, value)
+  local ttl = tonumber(get(P, ref, 'result_ttl_ms'))
+  redis.call('HSET', P .. ':job:' .. ref, 'finished_ms', at, 'expire_ms', at + ttl)
+  if field then redis.call('HSET', P .. ':job:' .. ref, field, value) end
+  redis.call('DEL', P .. ':image:' .. ref)
+  release(P, ref)
+  redis.call('ZADD', P .. ':expiry', at + ttl, ref)
+  count(P, string.lower(to))
+  return move(P, ref, from, to, '', at)
+end
+
+local function enqueue(P, ref, at) redis.call('ZADD', P .. ':queued', at, ref) end
+
+-- Removes every trace of a job; returns the number of objects removed.
+local function purge(P, ref)
+  local state, request, artifacts = get(P, ref, 'state', 'request_key', 'artifacts')
+  if not state then return 0 end
+  local tenant, id = tenant_of(ref), id_of(ref)
+  local removed = redis.call('DEL', P .. ':job:' .. ref, P .. ':image:' .. ref)
+  for artifact in string.gmatch(artifacts or '', '[^ ]+') do
+    removed = removed + redis.call('DEL', P .. ':artifact:' .. ref .. ':' .. artifact)
+  end
+  if request and request ~= '' then redis.call('DEL', request) end
+  redis.call('ZREM', P .. ':jobs:' .. tenant, id)
+  redis.call('ZREM', P .. ':jobs:' .. tenant .. ':' .. state, id)
+  redis.call('ZREM', P .. ':expiry', ref)
+  release(P, ref)
+  return removed
+end
+
+-- Whether `attempt` still holds the job: returns its state, or nil after counting a late answer.
+local function held(P, ref, attempt)
+  local state, current = get(P, ref, 'state', 'attempt')
+  if state and current == attempt and (state == 'RUNNING' or state == 'CANCELLING') then return state end
+  count(P, 'fenced')
+  return nil
+end

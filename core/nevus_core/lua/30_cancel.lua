@@ -1,0 +1,40 @@
+-- cancel(now, ref): certain while QUEUED, a wish while RUNNING, nothing where it was cancelled already.
+-- Returns the state it left the job in, 'FINISHED' where there was another outcome, or 'GONE'.
+local function cancel(keys, args)
+  local P, ref = keys[1], args[2]
+  local state, stage = get(P, ref, 'state', 'stage')
+  if not state then return 'GONE' end
+  if state == 'QUEUED' then
+    finish(P, ref, 'QUEUED', 'CANCELLED', clock(args[1]))
+    return 'CANCELLED'
+  end
+  if state == 'RUNNING' then
+    move(P, ref, 'RUNNING', 'CANCELLING', stage, clock(args[1]))
+    return 'CANCELLING'
+  end
+  if state == 'CANCELLING' or state == 'CANCELLED' then return state end
+  return 'FINISHED'
+end
+redis.register_function('cancel@VERSION@', cancel)
+
+-- delete(now, ref, receipt_key, receipt_ttl_ms): purges a job and tells its watchers.
+-- Returns {'DELETED', objects, image, now} | {'REPEATED', receipt} | {'GONE'}.
+local function delete(keys, args)
+  local P, ref, receipt = keys[1], args[2], args[3]
+  local at = clock(args[1])
+  if receipt ~= '' then
+    local seen = redis.call('GET', receipt)
+    if seen then return {'REPEATED', seen} end
+  end
+  local image = get(P, ref, 'image')
+  if not image then return {'GONE'} end
+  local removed = purge(P, ref)
+  if receipt ~= '' then
+    local kept = cjson.encode({objects = removed, sha256 = cjson.decode(image).sha256, at_ms = at, ref = ref})
+    redis.call('SET', receipt, kept, 'PX', args[4])
+  end
+  tell(P, ref, '', 'deleted', '1')
+  count(P, 'deleted')
+  return {'DELETED', removed, image, at}
+end
+redis.register_function('delete@VERSION@', delete)

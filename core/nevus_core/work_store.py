@@ -1,0 +1,207 @@
+"""The store as a worker sees it: claim, advance, settle, heartbeat. Blocking; safe to share between threads.
+
+Every call is one round trip, and every call but `claim` is fenced: it counts only while this attempt holds the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import redis
+
+from nevus_core.broker import Clock, broker_troubles, call_args, is_missing_function, text
+from nevus_core.codec import decode_image, decode_options, encode
+from nevus_core.errors import Fenced
+from nevus_core.functions import library
+from nevus_core.keys import Keys
+from nevus_core.records import Artifact, Failure, ImageInfo, JobOptions, Region, Result, WorkerInfo
+from nevus_core.settings import CommonSettings, broker_url
+from nevus_core.states import Stage, State
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that this process holds: what to do, and the attempt that proves it.
+
+    Attributes:
+        ref: `tenant/id`.
+        attempt: 1 for the first claim of the job.
+        created_ms, claimed_ms: By the broker's clock.
+        image: From the upload's header.
+        data: The upload's bytes.
+        options: How to analyse it.
+    """
+
+    ref: str
+    attempt: int
+    created_ms: int
+    claimed_ms: int
+    image: ImageInfo
+    data: bytes
+    options: JobOptions
+
+
+class WorkStore:
+    """One worker process's access to the records.
+
+    Args:
+        client: A connection pool's client that does not decode replies.
+        prefix: Before every key.
+        worker_id: Unique to this process and this start of it.
+        lease_ms: How long a claim lasts without a heartbeat.
+        clock: Instead of the broker's own clock (tests).
+    """
+
+    def __init__(
+        self, client: redis.Redis, prefix: str, worker_id: str, lease_ms: int, clock: Clock | None = None
+    ) -> None:
+        self._client = client
+        self._keys = Keys(prefix)
+        self._worker_id = worker_id
+        self._lease_ms = lease_ms
+        self._clock = clock
+
+    @classmethod
+    def connect(cls, settings: CommonSettings, worker_id: str) -> WorkStore:
+        """Returns a store for the broker that the settings name. Connects with the first call."""
+        client = redis.Redis.from_url(
+            broker_url(settings), socket_timeout=10, socket_connect_timeout=5, health_check_interval=10
+        )
+        return cls(client, settings.key_prefix, worker_id, round(settings.lease_s * 1000))
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._client.close()
+
+    def claim(self, ref: str) -> Claim | None:
+        """Takes a job for this process, in one round trip with its bytes.
+
+        Returns:
+            The claim, or None where there is nothing to do: another worker has it (a second delivery), it has ended,
+            or it is gone.
+
+        Raises:
+            Unavailable: The broker can't be reached.
+        """
+        words = self._words("claim", ref, self._worker_id, self._lease_ms)
+        reply, data = self._run(words, ("GET", self._keys.image(ref)))
+        if text(reply[0]) != "CLAIMED":
+            return None
+        _, attempt, created_ms, claimed_ms, image, options = reply
+        return Claim(
+            ref, attempt, created_ms, claimed_ms, decode_image(image), data or b"", decode_options(options)
+        )
+
+    def advance(self, claim: Claim, stage: Stage, regions: tuple[Region, ...] | None = None) -> bool:
+        """Moves the job to its next stage, with the regions if they are known now.
+
+        Returns:
+            False where the job is to be cancelled: stop and call `settle_cancelled`.
+
+        Raises:
+            Fenced: This attempt no longer holds the job.
+            Unavailable: The broker can't be reached.
+        """
+        found = b"" if regions is None else encode(regions)
+        (reply,) = self._run(self._words("advance", claim.ref, claim.attempt, stage.value, found))
+        return _unless_fenced(reply, claim) == "OK"
+
+    def settle_succeeded(self, claim: Claim, result: Result, pictures: Mapping[Artifact, bytes], keep_ms: int) -> None:
+        """Writes the outcome once, its pictures first.
+
+        Args:
+            claim: What this process holds.
+            result: The outcome.
+            pictures: Kind to PNG bytes.
+            keep_ms: How long the broker keeps the pictures if nobody purges them.
+
+        Raises:
+            Fenced: This attempt no longer holds the job; nothing was kept.
+            Unavailable: The broker can't be reached.
+        """
+        names = {kind: f"{claim.attempt}:{kind}" for kind in pictures}
+        stores = [
+            ("SET", self._keys.artifact(claim.ref, names[kind]), png, "PX", keep_ms) for kind, png in pictures.items()
+        ]
+        self._settle(claim, State.SUCCEEDED, "result", encode(result), names.values(), stores)
+
+    def settle_failed(self, claim: Claim, failure: Failure) -> None:
+        """Writes why there is no result.
+
+        Raises:
+            Fenced: This attempt no longer holds the job.
+            Unavailable: The broker can't be reached.
+        """
+        self._settle(claim, State.FAILED, "failure", encode(failure))
+
+    def settle_cancelled(self, claim: Claim) -> None:
+        """Confirms a cancellation.
+
+        Raises:
+            Fenced: This attempt no longer holds the job.
+            Unavailable: The broker can't be reached.
+        """
+        self._settle(claim, State.CANCELLED)
+
+    def heartbeat(self, info: WorkerInfo, held: Iterable[Claim], alive_ms: int) -> set[str]:
+        """Says that this process lives, and renews the leases of what it holds.
+
+        Returns:
+            Refs of jobs that it holds no more: their work is in vain.
+
+        Raises:
+            Unavailable: The broker can't be reached.
+        """
+        pairs = [word for claim in held for word in (claim.ref, claim.attempt)]
+        words = self._words("heartbeat", info.id, encode(info), alive_ms, self._lease_ms, *pairs)
+        (lost,) = self._run(words)
+        return {text(ref) for ref in lost}
+
+    def retire(self) -> None:
+        """Takes this process off the list of live workers.
+
+        Raises:
+            Unavailable: The broker can't be reached.
+        """
+        self._run(("FCALL", self._words("retire")[1], 1, self._keys.prefix, self._worker_id))
+
+    def _settle(
+        self,
+        claim: Claim,
+        state: State,
+        field: str = "",
+        value: bytes = b"",
+        artifacts: Iterable[str] = (),
+        stores: Iterable[tuple[object, ...]] = (),
+    ) -> None:
+        words = self._words("settle", claim.ref, claim.attempt, state.value, field, value, " ".join(artifacts))
+        *_, reply = self._run(*stores, words)
+        _unless_fenced(reply, claim)
+
+    def _words(self, name: str, *args: object) -> tuple[object, ...]:
+        return call_args(name, self._keys.prefix, self._clock, *args)
+
+    def _run(self, *commands: tuple[object, ...]) -> list[Any]:
+        with broker_troubles():
+            try:
+                return self._pipeline(commands)
+            except redis.ResponseError as error:
+                if not is_missing_function(error):
+                    raise
+                self._client.function_load(library(), replace=True)
+                return self._pipeline(commands)
+
+    def _pipeline(self, commands: Iterable[tuple[object, ...]]) -> list[Any]:
+        with self._client.pipeline(transaction=False) as pipe:
+            for words in commands:
+                pipe.execute_command(*cast("tuple[Any, ...]", words))
+            return cast("list[Any]", pipe.execute())
+
+
+def _unless_fenced(reply: object, claim: Claim) -> str:
+    answer = text(reply)
+    if answer == "FENCED":
+        raise Fenced(claim.ref, claim.attempt)
+    return answer
