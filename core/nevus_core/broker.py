@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import redis
 from redis import exceptions as trouble
 
 from nevus_core.errors import Unavailable
 from nevus_core.functions import function_name
+
+CONNECTION: dict[str, Any] = {
+    "protocol": 2,  # replies of one shape, whatever the client library's default
+    "socket_connect_timeout": 2,
+    "socket_timeout": 10,
+    "health_check_interval": 10,
+}
+"""How both stores connect; seconds."""
 
 Clock = Callable[[], int]
 """Returns milliseconds since the Unix epoch."""

@@ -13,7 +13,7 @@ import msgspec
 import redis
 from redis import asyncio as aioredis
 
-from nevus_core.broker import Clock, broker_troubles, call_args, is_missing_function, text
+from nevus_core.broker import CONNECTION, Clock, broker_troubles, call_args, is_missing_function, text
 from nevus_core.codec import decode_image, encode, job_from_hash
 from nevus_core.errors import QuotaExceeded, RequestIdReused, Unavailable
 from nevus_core.functions import library
@@ -99,9 +99,7 @@ class FrontStore:
     @classmethod
     def connect(cls, settings: CommonSettings, limits: Limits) -> FrontStore:
         """Returns a store for the broker that the settings name. Connects with the first call."""
-        client = aioredis.Redis.from_url(
-            broker_url(settings), socket_timeout=10, socket_connect_timeout=2, health_check_interval=10
-        )
+        client = aioredis.Redis.from_url(broker_url(settings), **CONNECTION)
         return cls(client, settings.key_prefix, limits)
 
     async def close(self) -> None:
@@ -276,14 +274,14 @@ class FrontStore:
             except redis.ResponseError as error:
                 if not is_missing_function(error):
                     raise
-                await self._client.function_load(library(), replace=True)  # type: ignore[misc]  # async at run time
+                await self._client.function_load(library(), replace=True)
                 return await self._pipeline(commands)
 
     async def _pipeline(self, commands: Iterable[tuple[object, ...]]) -> list[Any]:
         async with self._client.pipeline(transaction=False) as pipe:
             for words in commands:
                 pipe.execute_command(*cast("tuple[Any, ...]", words))
-            return cast("list[Any]", await pipe.execute())
+            return await pipe.execute()
 
 
 def _pairs(flat: list[Any]) -> Iterable[tuple[Any, Any]]:

@@ -35,7 +35,7 @@ class Artifact(StrEnum):
     MASK = "mask"
 
 
-class ImageInfo(Record, kw_only=True):
+class ImageInfo(Record, frozen=True, kw_only=True):
     """What the header of an upload says, and what its bytes hash to.
 
     Attributes:
@@ -55,7 +55,7 @@ class ImageInfo(Record, kw_only=True):
     orientation: int = 1
 
 
-class JobOptions(Record, kw_only=True):
+class JobOptions(Record, frozen=True, kw_only=True):
     """How a job is to be done, every default already filled in.
 
     Attributes:
@@ -81,7 +81,7 @@ class JobOptions(Record, kw_only=True):
     labels: dict[str, str] = {}
 
 
-class Box(Record, kw_only=True):
+class Box(Record, frozen=True, kw_only=True):
     """An upright rectangle in pixels; x + width and y + height are exclusive."""
 
     x: int
@@ -90,7 +90,7 @@ class Box(Record, kw_only=True):
     height: int
 
 
-class Region(Record, kw_only=True):
+class Region(Record, frozen=True, kw_only=True):
     """One region that the segmenter found.
 
     Attributes:
@@ -106,7 +106,7 @@ class Region(Record, kw_only=True):
     contour: tuple[int, ...] = ()
 
 
-class Classification(Record, kw_only=True):
+class Classification(Record, frozen=True, kw_only=True):
     """The class, and how it came about.
 
     Attributes:
@@ -124,14 +124,14 @@ class Classification(Record, kw_only=True):
     operating_point: str
 
 
-class QualityIssue(Record, kw_only=True):
+class QualityIssue(Record, frozen=True, kw_only=True):
     """A reason to distrust the result: `kind` is UPPER_SNAKE_CASE, `message` one sentence."""
 
     kind: str
     message: str
 
 
-class Timings(Record, kw_only=True):
+class Timings(Record, frozen=True, kw_only=True):
     """Wall time of each stage inside the worker, milliseconds. `classify_ms` includes the wait for a batch."""
 
     decode_ms: float
@@ -139,7 +139,7 @@ class Timings(Record, kw_only=True):
     classify_ms: float
 
 
-class Provenance(Record, kw_only=True):
+class Provenance(Record, frozen=True, kw_only=True):
     """Which model, version, code and input made a result."""
 
     model: str
@@ -155,7 +155,7 @@ class Provenance(Record, kw_only=True):
     timings: Timings
 
 
-class Result(Record, kw_only=True):
+class Result(Record, frozen=True, kw_only=True):
     """A succeeded job's outcome."""
 
     regions: tuple[Region, ...]
@@ -165,7 +165,7 @@ class Result(Record, kw_only=True):
     artifacts: tuple[Artifact, ...] = ()
 
 
-class Failure(Record, kw_only=True):
+class Failure(Record, frozen=True, kw_only=True):
     """Why a job ended without a result: gRPC code name, reason, message, the values that the message names."""
 
     code: str
@@ -174,7 +174,7 @@ class Failure(Record, kw_only=True):
     metadata: dict[str, str] = {}
 
 
-class JobEvent(Record, kw_only=True):
+class JobEvent(Record, frozen=True, kw_only=True):
     """One move of a job. `revision` rises by one with every move, without gaps.
 
     Attributes:
@@ -189,8 +189,12 @@ class JobEvent(Record, kw_only=True):
     at_ms: int
     regions: tuple[Region, ...] | None = None
 
+    def with_regions(self, regions: tuple[Region, ...]) -> JobEvent:
+        """Returns the same event carrying the regions."""
+        return msgspec.structs.replace(self, regions=regions)
 
-class Job(Record, kw_only=True):
+
+class Job(Record, frozen=True, kw_only=True):
     """A job as the store knows it.
 
     Attributes:
@@ -239,7 +243,7 @@ def job_name(job_id: str) -> str:
     return f"jobs/{job_id}"
 
 
-class ModelCard(Record, kw_only=True):
+class ModelCard(Record, frozen=True, kw_only=True):
     """What is known of one version of a model; `model.toml` beside its weights.
 
     Attributes:
@@ -292,7 +296,7 @@ class ModelCard(Record, kw_only=True):
         return f"{self.name}@{self.version}"
 
 
-class WorkerInfo(Record, kw_only=True):
+class WorkerInfo(Record, frozen=True, kw_only=True):
     """What a live, warmed worker process says of itself with every heartbeat."""
 
     id: str

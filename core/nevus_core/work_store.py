@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import redis
 
-from nevus_core.broker import Clock, broker_troubles, call_args, is_missing_function, text
+from nevus_core.broker import CONNECTION, Clock, broker_troubles, call_args, is_missing_function, text
 from nevus_core.codec import decode_image, decode_options, encode
 from nevus_core.errors import Fenced
 from nevus_core.functions import library
@@ -66,9 +66,7 @@ class WorkStore:
     @classmethod
     def connect(cls, settings: CommonSettings, worker_id: str) -> WorkStore:
         """Returns a store for the broker that the settings name. Connects with the first call."""
-        client = redis.Redis.from_url(
-            broker_url(settings), socket_timeout=10, socket_connect_timeout=5, health_check_interval=10
-        )
+        client = redis.Redis.from_url(broker_url(settings), **CONNECTION)
         return cls(client, settings.key_prefix, worker_id, round(settings.lease_s * 1000))
 
     def close(self) -> None:
@@ -90,9 +88,7 @@ class WorkStore:
         if text(reply[0]) != "CLAIMED":
             return None
         _, attempt, created_ms, claimed_ms, image, options = reply
-        return Claim(
-            ref, attempt, created_ms, claimed_ms, decode_image(image), data or b"", decode_options(options)
-        )
+        return Claim(ref, attempt, created_ms, claimed_ms, decode_image(image), data or b"", decode_options(options))
 
     def advance(self, claim: Claim, stage: Stage, regions: tuple[Region, ...] | None = None) -> bool:
         """Moves the job to its next stage, with the regions if they are known now.
@@ -196,8 +192,8 @@ class WorkStore:
     def _pipeline(self, commands: Iterable[tuple[object, ...]]) -> list[Any]:
         with self._client.pipeline(transaction=False) as pipe:
             for words in commands:
-                pipe.execute_command(*cast("tuple[Any, ...]", words))
-            return cast("list[Any]", pipe.execute())
+                pipe.execute_command(*words)  # type: ignore[no-untyped-call]
+            return pipe.execute()
 
 
 def _unless_fenced(reply: object, claim: Claim) -> str:

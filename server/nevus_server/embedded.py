@@ -49,6 +49,11 @@ class EmbeddedBroker:
         """Of the server; 0 while it is not running."""
         return self._process.pid if self._process else 0
 
+    @property
+    def running(self) -> bool:
+        """Whether the server's process is there."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Starts the server and waits until it answers (data of the last time are loaded first).
 

@@ -1,8 +1,8 @@
 """Runs a command that dies with its parent: `python -m nevus_server.tether COMMAND [ARG ...]`.
 
 `nevus up` starts every child through this, so that kill -9 of `nevus up` leaves nothing running. On Linux the kernel
-sends SIGTERM when the parent ends (prctl PR_SET_PDEATHSIG), which survives exec. Elsewhere there is no such thing; there
-the embedded broker's pid file lets the next start clean up.
+sends SIGTERM when the parent ends (prctl PR_SET_PDEATHSIG), which survives exec. Elsewhere there is no such thing;
+there the embedded broker's pid file lets the next start clean up.
 """
 
 from __future__ import annotations

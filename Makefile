@@ -1,0 +1,52 @@
+# The few commands that a person types. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+IMAGE ?=
+OUT ?= overlays
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run up test slow lint format protos clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Install everything into .venv, pinned by constraints.txt
+
+$(STAMP): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("nevus needs Python 3.11 or newer; name one with make PYTHON=...") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'Installing nevus and its dependencies into $(VENV) (about 700 MB, TensorFlow is most of it) ...'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+run: setup ## Start everything, analyse IMAGE=path (default: a drawn lesion), write the overlay, stop
+	@PATH="$(CURDIR)/$(BIN):$$PATH" IMAGE="$(IMAGE)" OUT="$(OUT)" bash deploy/run-once.sh
+
+up: setup ## Start everything and keep it running (Ctrl-C stops)
+	@$(BIN)/nevus up
+
+test: setup ## Run the tests (some minutes)
+	@$(BIN)/python -m pytest -q
+
+slow: setup ## Run the long tests as well: real images, thousands of jobs, killed processes
+	@$(BIN)/python -m pytest -q -m 'slow or chaos'
+
+lint: setup ## Check style, types, contract and generated code
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@protos/generate.sh --check
+	@$(BIN)/buf lint
+
+format: setup ## Put the code into shape
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+protos: ## Generate the Python stubs from protos/
+	@protos/generate.sh
+
+clean: ## Remove what was built (not .venv, not data)
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,146 @@
+"""The front end's life: `serve` reads from top to bottom, and is undone in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import grpc
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+from redis import asyncio as aioredis
+
+from nevus.v1.analysis_service_pb2_grpc import add_AnalysisServiceServicer_to_server
+from nevus.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
+from nevus_core.broker import CONNECTION
+from nevus_core.errors import SettingsError
+from nevus_core.front_store import FrontStore, Limits
+from nevus_core.logs import configure_logs, get_logger
+from nevus_core.settings import ServerSettings, broker_url, redacted
+from nevus_server.analysis_servicer import AnalysisServicer
+from nevus_server.bell import Bell
+from nevus_server.events import EventHub
+from nevus_server.fleet import Fleet
+from nevus_server.health import HealthServicer
+from nevus_server.identity import everybody_is_default
+from nevus_server.intake import Intake
+from nevus_server.interceptor import CallInterceptor
+from nevus_server.model_servicer import ModelServicer
+from nevus_server.reflection import enable_reflection
+from nevus_server.sweeper import Sweeper
+from nevus_server.watching import Watching
+
+log = get_logger("server")
+
+MESSAGE_MARGIN_BYTES = 16 * 2**20
+"""Received messages may be so much larger than the inline limit, so that our own refusal answers, with details."""
+
+
+def run(settings: ServerSettings) -> None:
+    """Serves until SIGTERM or SIGINT, then drains."""
+    configure_logs(settings)
+    log.info("settings", **redacted(settings))
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: ServerSettings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with serving(settings):
+        await stop.wait()
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: ServerSettings) -> AsyncIterator[int]:
+    """Runs a front end while the context lasts; yields the port it listens on. Leaving drains it.
+
+    Raises:
+        SettingsError: The address can't be listened on.
+    """
+    async with contextlib.AsyncExitStack() as undo:
+        store = FrontStore.connect(settings, _limits(settings))
+        undo.push_async_callback(store.close)
+        bell = Bell(settings)
+        undo.push_async_callback(asyncio.to_thread, bell.close)
+        stream_client = aioredis.Redis.from_url(broker_url(settings), **CONNECTION)
+        undo.push_async_callback(stream_client.aclose)
+
+        hub = EventHub(stream_client, store.keys.events)
+        await undo.enter_async_context(_background(hub.run))
+        fleet = Fleet(store, settings.worker_grace_s)
+        health = HealthServicer(fleet, settings.default_model)
+        await fleet.poll()
+        await undo.enter_async_context(_background(fleet.run))
+        await undo.enter_async_context(_background(Sweeper(store, bell, settings).run))
+
+        intake = Intake(store, bell, fleet, settings)
+        watching = Watching(store, hub)
+        server = _grpc_server(settings)
+        add_AnalysisServiceServicer_to_server(AnalysisServicer(store, intake, watching, settings), server)
+        add_ModelServiceServicer_to_server(ModelServicer(fleet), server)
+        add_HealthServicer_to_server(health, server)
+        if settings.reflection:
+            enable_reflection(server)
+        port = _listen(server, settings.listen)
+        await server.start()
+        log.info("serving", port=port)
+        try:
+            yield port
+        finally:
+            log.info("draining")
+            health.drain()
+            intake.drain()
+            hub.close()
+            await server.stop(settings.drain_s)
+            log.info("stopped")
+
+
+def _limits(settings: ServerSettings) -> Limits:
+    return Limits(settings.max_queued, settings.max_queued_per_tenant, round(settings.result_ttl_s * 1000))
+
+
+def _grpc_server(settings: ServerSettings) -> grpc.aio.Server:
+    limit = settings.inline_limit_bytes + MESSAGE_MARGIN_BYTES
+    return grpc.aio.server(
+        interceptors=[CallInterceptor(everybody_is_default)],
+        options=[
+            ("grpc.max_receive_message_length", limit),
+            ("grpc.max_send_message_length", limit),
+            ("grpc.so_reuseport", 0),  # a port in use is an error, not a silent sharing
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ],
+    )
+
+
+def _listen(server: grpc.aio.Server, address: str) -> int:
+    try:
+        return int(server.add_insecure_port(address))
+    except RuntimeError as error:
+        raise SettingsError(
+            f"Can't listen on {address}: it is in use or not an address of this machine. Choose another with --listen."
+        ) from error
+
+
+@contextlib.asynccontextmanager
+async def _background(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Runs `work` while the context lasts. It must not end by itself: a fault in it ends the process, loudly."""
+    task = asyncio.create_task(work())
+    task.add_done_callback(_end_process_on_fault)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _end_process_on_fault(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (fault := task.exception()) is not None:
+        log.error("background_task_failed", exc_info=fault)
+        signal.raise_signal(signal.SIGTERM)

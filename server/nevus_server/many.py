@@ -1,0 +1,124 @@
+"""AnalyzeMany: many images over one stream, each followed by a task of its own, within a window.
+
+The window is what bounds memory: no further message is taken from the stream while it is full, and HTTP/2 flow control
+then holds the sender. A slow reader of the answers fills the outbox, which holds the tasks, which keep the window full.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from nevus.v1 import analysis_service_pb2 as pb
+from nevus_core.errors import InternalError, InvalidRequest, NevusError, QuotaExceeded, Unavailable, Violation
+from nevus_core.logs import get_logger
+from nevus_core.records import Job
+from nevus_server.convert import event_message
+from nevus_server.events import Subscription
+from nevus_server.intake import Intake, new_job_id
+from nevus_server.status import status_of
+from nevus_server.watching import Watching
+
+log = get_logger("many")
+
+MAX_KEY_LENGTH = 128
+FULL_QUEUE = frozenset({"QUEUE_FULL", "QUOTA_EXCEEDED"})
+
+
+class ManyStream:
+    """One call of AnalyzeMany.
+
+    Args:
+        intake: Accepts images.
+        watching: Follows jobs.
+        tenant: Whose call it is.
+        window: Unfinished images at a time.
+    """
+
+    def __init__(self, intake: Intake, watching: Watching, tenant: str, window: int) -> None:
+        self._intake = intake
+        self._watching = watching
+        self._tenant = tenant
+        self._places = asyncio.Semaphore(window)
+        self._outbox: asyncio.Queue[pb.AnalyzeManyResponse | None] = asyncio.Queue(maxsize=window)
+        self._keys: set[str] = set()
+
+    async def run(self, requests: AsyncIterator[pb.AnalyzeManyRequest]) -> AsyncIterator[pb.AnalyzeManyResponse]:
+        """Yields what happens to every image, and ends when all have their outcome.
+
+        Raises:
+            Unavailable: The broker went away or this front end drains; repeat with the same request ids.
+        """
+        feeding = asyncio.create_task(self._feed(requests))
+        try:
+            while (response := await self._outbox.get()) is not None:
+                yield response
+            await feeding
+        finally:
+            feeding.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await feeding
+
+    async def _feed(self, requests: AsyncIterator[pb.AnalyzeManyRequest]) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._places.acquire()
+                async for request in requests:
+                    tasks.create_task(self._one(request))
+                    await self._places.acquire()
+        except* Unavailable as group:
+            raise group.exceptions[0] from None
+        finally:
+            await self._outbox.put(None)
+
+    async def _one(self, request: pb.AnalyzeManyRequest) -> None:
+        try:
+            self._check_key(request.key)
+            await self._follow(request)
+        except Unavailable:
+            raise  # not this image's fault: the whole stream ends, the caller resumes
+        except NevusError as error:
+            await self._say(request.key, error)
+        except Exception:  # one image must not end the others
+            fault = InternalError(new_job_id())
+            log.exception("internal_error", error_id=fault.metadata["error_id"])
+            await self._say(request.key, fault)
+        finally:
+            self._places.release()
+
+    async def _follow(self, request: pb.AnalyzeManyRequest) -> None:
+        ref = self._intake.new_ref(self._tenant)
+        with self._watching.subscribe(ref) as mailbox:
+            job = await self._accept(ref, request)
+            if job.ref == ref:
+                await self._tell(request, job, mailbox)
+                return
+        with self._watching.subscribe(job.ref) as mailbox:  # a repeat of an earlier request
+            await self._tell(request, await self._watching.read(job.ref), mailbox)
+
+    async def _accept(self, ref: str, request: pb.AnalyzeManyRequest) -> Job:
+        """Accepts one image; a full queue holds the stream instead of refusing the image."""
+        while True:
+            try:
+                return await self._intake.accept(ref, request.image, request.options, request.request_id)
+            except (Unavailable, QuotaExceeded) as error:
+                if error.reason not in FULL_QUEUE:
+                    raise
+                await asyncio.sleep(error.retry_after_s / 4)
+
+    async def _tell(self, request: pb.AnalyzeManyRequest, job: Job, mailbox: Subscription) -> None:
+        async for move in self._watching.follow_from(job, mailbox):
+            if request.final_only and not move.event.state.final:
+                continue
+            await self._outbox.put(pb.AnalyzeManyResponse(key=request.key, event=event_message(job.id, move)))
+
+    async def _say(self, key: str, error: NevusError) -> None:
+        await self._outbox.put(pb.AnalyzeManyResponse(key=key, error=status_of(error)))
+
+    def _check_key(self, key: str) -> None:
+        if not 1 <= len(key) <= MAX_KEY_LENGTH:
+            raise InvalidRequest([Violation("key", "INVALID_KEY", f"must have 1 to {MAX_KEY_LENGTH} characters.")])
+        if key in self._keys:
+            raise InvalidRequest([Violation("key", "DUPLICATE_KEY", "was used before in this stream.")])
+        self._keys.add(key)

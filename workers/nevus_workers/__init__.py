@@ -1,0 +1,1 @@
+"""The Celery worker: holds loaded models; fetches, decodes, segments, batches, classifies, writes the result once."""

@@ -1,0 +1,135 @@
+"""From a message to a settled job: claim, run the pipeline, write the one outcome.
+
+A message is only a bell. Whatever it says, the record decides: a job that another worker holds, that has ended or is
+gone is left alone, and an answer counts only while this attempt still holds the job.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+from nevus_core.errors import Fenced, InternalError, NevusError, Unavailable
+from nevus_core.logs import get_logger
+from nevus_core.records import Failure, Region
+from nevus_core.states import Stage
+from nevus_core.work_store import Claim, WorkStore
+from nevus_workers.pipeline import Outcome, Pipeline
+
+log = get_logger("jobs")
+
+ARTIFACT_SAFETY_MS = 7 * 86_400_000
+"""Pictures go with their job; if that never happens they go after this time."""
+
+
+class CancelledError(Exception):
+    """The job is to be cancelled; raised between two stages."""
+
+
+class Held:
+    """The claims that this process is working on, for its heartbeat."""
+
+    def __init__(self) -> None:
+        self._claims: dict[str, Claim] = {}
+        self._lock = threading.Lock()
+
+    def add(self, claim: Claim) -> None:
+        """Begins to hold."""
+        with self._lock:
+            self._claims[claim.ref] = claim
+
+    def remove(self, claim: Claim) -> None:
+        """Holds it no more."""
+        with self._lock:
+            self._claims.pop(claim.ref, None)
+
+    def all(self) -> list[Claim]:
+        """Returns what is held now."""
+        with self._lock:
+            return list(self._claims.values())
+
+
+class JobRunner:
+    """Does jobs, one a thread at a time.
+
+    Args:
+        store: The records.
+        pipeline: Does the work.
+        held: Kept up to date for the heartbeat.
+        settle_for_s: How long an outcome is offered to a broker that is away. Longer than the lease makes no sense
+            unless the whole broker was away, and then no lease has ended either.
+    """
+
+    def __init__(self, store: WorkStore, pipeline: Pipeline, held: Held, settle_for_s: float = 30.0) -> None:
+        self._store = store
+        self._pipeline = pipeline
+        self._held = held
+        self._settle_for_s = settle_for_s
+
+    def run(self, ref: str) -> None:
+        """Does one job, if it is there to be done.
+
+        Raises:
+            Unavailable: The broker can't be reached; the message must come again.
+        """
+        claim = self._store.claim(ref)
+        if claim is None:
+            return
+        self._held.add(claim)
+        began = time.monotonic()
+        try:
+            outcome = self._work(claim)
+        except Fenced:
+            outcome = "fenced"
+            log.warning("late_answer_dropped", job=ref, attempt=claim.attempt)
+        finally:
+            self._held.remove(claim)
+        log.info("job", job=ref, attempt=claim.attempt, outcome=outcome, ms=round((time.monotonic() - began) * 1000))
+
+    def _work(self, claim: Claim) -> str:
+        """Returns how it ended: "succeeded", "cancelled" or the reason of the failure."""
+        try:
+            done = self._pipeline.run(claim.data, claim.image, claim.options, self._progress(claim))
+        except CancelledError:
+            self._settle(lambda: self._store.settle_cancelled(claim))
+            return "cancelled"
+        except (Fenced, Unavailable):
+            raise
+        except NevusError as error:
+            return self._fail(claim, error)
+        except Exception:  # the job must get its outcome, whatever broke
+            fault = InternalError(uuid.uuid4().hex[:12])
+            log.exception("internal_error", error_id=fault.metadata["error_id"], job=claim.ref)
+            return self._fail(claim, fault)
+        self._settle(lambda: self._succeed(claim, done))
+        return "succeeded"
+
+    def _progress(self, claim: Claim) -> Callable[[Stage, tuple[Region, ...] | None], None]:
+        def tell(stage: Stage, regions: tuple[Region, ...] | None) -> None:
+            if not self._store.advance(claim, stage, regions):
+                raise CancelledError
+
+        return tell
+
+    def _succeed(self, claim: Claim, done: Outcome) -> None:
+        self._store.settle_succeeded(claim, done.result, done.pictures, ARTIFACT_SAFETY_MS)
+
+    def _fail(self, claim: Claim, error: NevusError) -> str:
+        failure = Failure(code=error.code, reason=error.reason, message=error.message, metadata=error.metadata)
+        self._settle(lambda: self._store.settle_failed(claim, failure))
+        return error.reason
+
+    def _settle(self, write: Callable[[], None]) -> None:
+        """Writes an outcome, again and again while the broker is away: the work is done and fencing keeps it safe."""
+        deadline = time.monotonic() + self._settle_for_s
+        while True:
+            try:
+                write()
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
