@@ -1,0 +1,1 @@
+"""What several tests use: made-up records, a scripted worker, drawn images."""
