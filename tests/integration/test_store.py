@@ -163,7 +163,7 @@ async def test_a_job_without_a_message_gets_another_one(front: FrontStore, clock
 
 
 async def test_cancelling(front: FrontStore, work: WorkStore) -> None:
-    """Queued: certain, and it never runs. Running: a wish that the worker hears of. Finished: too late. Unknown: gone."""
+    """Queued: certain, it never runs. Running: a wish that the worker hears of. Finished: too late. Unknown: gone."""
     await front.accept(new_job("queued"), b"bytes")
     assert await front.cancel("default/queued") == "CANCELLED"
     assert await front.cancel("default/queued") == "CANCELLED"

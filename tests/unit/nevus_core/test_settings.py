@@ -65,7 +65,7 @@ def test_the_password_comes_from_its_file_and_is_never_printed(tmp_path: Path) -
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     """The message says which file and why."""
-    with pytest.raises(SettingsError, match="missing.toml"):
+    with pytest.raises(SettingsError, match=r"missing\.toml"):
         load_settings(ServerSettings, {"NEVUS_CONFIG": str(tmp_path / "missing.toml")})
     broken = tmp_path / "broken.toml"
     broken.write_text("= 3")

@@ -41,7 +41,7 @@ def test_final_states_are_those_without_a_way_out() -> None:
 
 @given(st.lists(st.sampled_from(list(State)), max_size=30))
 def test_no_walk_leaves_a_final_state_or_starves(wishes: list[State]) -> None:
-    """Whatever is tried in whatever order, a walk keeps to the table, stops at one outcome, and can always reach one."""
+    """Whatever is tried in whatever order, a walk stops at one outcome, and can always reach one."""
     state = State.QUEUED
     outcomes = []
     for wish in wishes:
