@@ -135,9 +135,10 @@ async def _background(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIte
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        # More than once: redis-py 8.1 swallows a cancellation that meets it while it connects (seen on Python 3.11).
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.2)
 
 
 def _end_process_on_fault(task: asyncio.Task[None]) -> None:

@@ -20,6 +20,7 @@ from nevus.v1.model_service_pb2_grpc import ModelServiceStub
 from nevus_core.settings import ServerSettings
 from nevus_server.embedded import EmbeddedBroker
 from nevus_server.main import serving
+from support.channels import target
 from support.errors import refusal_of, refusal_of_status
 from support.images import ANIMATED_GIF, drawn_png, huge_png
 from support.scripted_worker import ScriptedWorker
@@ -168,7 +169,7 @@ async def test_a_page_larger_than_the_cap_is_cut(settings: ServerSettings, worke
     """A page size above the server's largest is no error; the page is the largest."""
     async with (
         serving(replace(settings, page_size_max=2)) as port,
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        grpc.aio.insecure_channel(target(port)) as channel,
     ):
         analysis = AnalysisServiceStub(channel)
         for _ in range(3):
@@ -248,7 +249,7 @@ async def test_a_message_over_the_transports_limit_has_no_details(analysis: Anal
 
 async def test_no_worker_is_unavailable(settings: ServerSettings, png: bytes, raw: redis.Redis) -> None:
     """Without any live worker nothing is accepted: UNAVAILABLE, with the delay after which to try again."""
-    async with serving(settings) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with serving(settings) as port, grpc.aio.insecure_channel(target(port)) as channel:
         refusal = await _refused(AnalysisServiceStub(channel).SubmitJob(pb.SubmitJobRequest(image=png)))
     assert (refusal.code, refusal.reason) == ("UNAVAILABLE", "NO_WORKER")
     assert refusal.details["RetryInfo"].retry_delay.ToMilliseconds() > 0
@@ -264,7 +265,7 @@ async def test_a_broker_that_is_down_is_unavailable(
     broker.start()
     own = replace(settings, redis_url=broker.url, worker_grace_s=60.0)
     worker = ScriptedWorker(broker.url, own.key_prefix)
-    async with serving(own) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with serving(own) as port, grpc.aio.insecure_channel(target(port)) as channel:
         analysis, models = AnalysisServiceStub(channel), ModelServiceStub(channel)
         name = (await analysis.SubmitJob(pb.SubmitJobRequest(image=png))).job.name
         broker.stop()
@@ -293,7 +294,7 @@ async def test_full_queues(settings: ServerSettings, worker: ScriptedWorker, png
     ):
         async with (
             serving(replace(settings, **bounds)) as port,
-            grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+            grpc.aio.insecure_channel(target(port)) as channel,
         ):
             analysis = AnalysisServiceStub(channel)
             call = analysis.SubmitJob(pb.SubmitJobRequest(image=png))

@@ -15,6 +15,7 @@ from nevus.v1.analysis_service_pb2_grpc import AnalysisServiceStub
 from nevus_core.settings import ServerSettings
 from nevus_server.main import serving
 from nevus_server.probe import ready
+from support.channels import target
 from support.errors import refusal_of
 from support.scripted_worker import ScriptedWorker
 
@@ -30,7 +31,7 @@ def watch(stub: HealthStub, service: str) -> Any:
 
 async def test_serving_begins_and_ends_with_the_last_worker(settings: ServerSettings) -> None:
     """NOT_SERVING before any worker, SERVING with a warmed one, NOT_SERVING when it retires; per model too."""
-    async with serving(settings) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with serving(settings) as port, grpc.aio.insecure_channel(target(port)) as channel:
         stub = HealthStub(channel)
         whole, model = watch(stub, ""), watch(stub, "model/notebook-cnn")
         assert (await whole.read()).status == NOT_SERVING
@@ -47,7 +48,7 @@ async def test_serving_begins_and_ends_with_the_last_worker(settings: ServerSett
 
 async def test_a_second_watcher_still_hears_after_the_first_has_left(settings: ServerSettings) -> None:
     """The bug of grpcio's own asyncio servicer: cancelling one watch must not deafen the other."""
-    async with serving(settings) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with serving(settings) as port, grpc.aio.insecure_channel(target(port)) as channel:
         stub = HealthStub(channel)
         first, second = watch(stub, ""), watch(stub, "")
         assert (await first.read()).status == (await second.read()).status == NOT_SERVING
@@ -80,7 +81,7 @@ async def test_a_draining_front_end_ends_streams_retryably_and_refuses(
     refusal = refusal_of(error.value)
     assert (refusal.code, refusal.reason) == ("UNAVAILABLE", "DRAINING")
     await channel.close()
-    async with serving(settings) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with serving(settings) as port, grpc.aio.insecure_channel(target(port)) as channel:
         resumed = AnalysisServiceStub(channel).WatchJob(pb.WatchJobRequest(name=name, after_revision=1))
         worker.do(name)
         assert [response.event.revision async for response in resumed] == [2, 3, 4, 5]

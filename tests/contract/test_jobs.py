@@ -18,6 +18,7 @@ from nevus.v1.analysis_service_pb2_grpc import AnalysisServiceStub
 from nevus_core.settings import ServerSettings
 from nevus_server.main import serving
 from support import made_up
+from support.channels import target
 from support.errors import refusal_of_status
 from support.images import drawn_png
 from support.scripted_worker import ScriptedWorker
@@ -236,7 +237,7 @@ async def test_analyze_many_takes_no_more_than_its_window(
     """With a window of 3 and no worker at work, three images are accepted and no more, however many are offered."""
     async with (
         serving(replace(settings, many_window=3)) as port,
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        grpc.aio.insecure_channel(target(port)) as channel,
     ):
         analysis = AnalysisServiceStub(channel)
 
