@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 from celery import Celery, signals
-from celery.exceptions import Reject
+from celery.exceptions import Reject, SecurityWarning
 
 from nevus_core.celery_config import celery_config
 from nevus_core.errors import Unavailable
@@ -45,6 +46,8 @@ def run_worker(app: Celery, settings: CommonSettings, *, name: str, threads: int
     def keep_our_logs(**_: object) -> None:
         """Celery configures logging unless somebody listens to this signal."""
 
+    # Celery warns root of what pickle could do; we take JSON alone, and containers run as a user of their own.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     signals.setup_logging.connect(keep_our_logs, weak=False)
     signals.worker_ready.connect(ready, weak=False)
     worker = app.Worker(

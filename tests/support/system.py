@@ -1,0 +1,64 @@
+"""The whole system as a person starts it: `nevus up` in processes of its own, with the model that comes with nevus."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+TOP = Path(__file__).parent.parent.parent
+START_LIMIT_S = 120
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A running `nevus up`."""
+
+    target: str
+    process: subprocess.Popen[bytes]
+    data: Path
+    log: Path
+
+    def nevus(self, *words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs a command against it."""
+        return subprocess.run(
+            [BIN / "nevus", *words], env=environ(self.target), capture_output=True, text=True, check=check
+        )
+
+
+def environ(target: str) -> dict[str, str]:
+    """Returns the environment of a command: this one without settings of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NEVUS_")}
+    return {**kept, "NEVUS_TARGET": target, "NEVUS_MODELS": str(TOP / "models"), "NEVUS_LOG_LEVEL": "info"}
+
+
+@contextlib.contextmanager
+def running(folder: Path, workers: int) -> Iterator[System]:
+    """Runs `nevus up` while the context lasts."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{probe.getsockname()[1]}"
+    log = folder / "up.log"
+    words = [BIN / "nevus", "up", "--listen", target, "--data", folder / "data", "--workers", str(workers)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(words, env=environ(target), stdout=out, stderr=out)
+    system = System(target, process, folder / "data", log)
+    try:
+        deadline = time.monotonic() + START_LIMIT_S
+        while b"ready at" not in log.read_bytes():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        yield system
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
