@@ -1,19 +1,35 @@
-"""What this package adds to the `nevus` command: `work`. Light to import; the work is imported when called."""
+"""What this package adds to `nevus`: `work`, `train`, `models fetch`, `models verify`.
+
+Light to import, for `nevus --help` reads it; the work is imported when a command is called.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from nevus_core.errors import NevusError
+from nevus_core.errors import ModelError, NevusError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.progress import Progress
+
+ModelsOption = Annotated[
+    Path, typer.Option("--models", metavar="DIR", envvar="NEVUS_MODELS", help="The model repository.")
+]
+DEFAULT_MODELS = Path("models")
 
 
-def register(app: typer.Typer, models: typer.Typer) -> None:  # noqa: ARG001
+def register(app: typer.Typer, models: typer.Typer) -> None:
     """Adds the commands."""
     app.command("work", rich_help_panel="Run")(work)
+    app.command("train", rich_help_panel="Models")(train)
+    models.command("fetch")(fetch)
+    models.command("verify")(verify)
 
 
 def work(
@@ -37,5 +53,120 @@ def work(
     try:
         run(load_settings(WorkerSettings, redis_url=redis, models=str(models) if models else None, threads=threads))
     except NevusError as error:
-        print(f"nevus: {error.message}", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(2) from error
+        _fail(error)
+
+
+def train(
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="What to train: notebook-cnn.")],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder with labels.csv and images/.")],
+    run: Annotated[
+        Path, typer.Option("--run", metavar="DIR", help="Checkpoints; the same command goes on from there.")
+    ] = Path("runs/notebook-cnn"),
+    models: ModelsOption = DEFAULT_MODELS,
+    version: Annotated[str, typer.Option("--version", help="Version to write in the repository.")] = "1",
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="One takes every malignant image once.")] = 20,
+    seed: Annotated[int, typer.Option("--seed", help="Of weights, draws and symmetries.")] = 20,
+    licence: Annotated[str, typer.Option("--licence", help="What the data allow; goes into the card.")] = "Not stated.",
+    note: Annotated[str, typer.Option("--note", help="About the data; goes into the card.")] = "",
+) -> None:
+    """Train a model and write it, with its card and test figures, into the repository.
+
+    labels.csv has the columns id, label (benign or malignant), diagnosis, source, has_mask, split (train, val or test);
+    the images are images/ID.jpg. Ctrl-C keeps the last whole epoch; the same command resumes.
+
+    Example: nevus train notebook-cnn --data ../shared/data --epochs 18
+    """
+    if name != "notebook-cnn":
+        raise typer.BadParameter(f"there is no recipe for {name}; there is one for notebook-cnn.", param_hint="MODEL")
+    from nevus_workers.models.engine import quiet_backend
+    from nevus_workers.models.repository import Repository
+    from nevus_workers.training.plan import TrainingPlan
+    from nevus_workers.training.progress import TrainingBar
+
+    quiet_backend()
+    from nevus_workers.training.publish import publish
+    from nevus_workers.training.run import train as train_notebook_cnn
+
+    plan = TrainingPlan(data=data, run=run, epochs=epochs, seed=seed)
+    try:
+        with TrainingBar() as bar:
+            train_notebook_cnn(plan, bar)
+        _say("Measuring on the test images ...")
+        card = publish(plan, Repository(models), version=version, licence=licence, data_note=note)
+    except NevusError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        _say(f"Stopped. The last whole epoch is in {run}; the same command goes on from there.")
+        raise typer.Exit(130) from None
+    _say(f"{card.key}: test AUC {card.evaluation['auc']:.3f}; card and weights in {models / card.name / card.version}.")
+
+
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="What to fetch: notebook-cnn.")],
+    models: ModelsOption = DEFAULT_MODELS,
+    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="A mirror that serves the same file.")] = None,
+) -> None:
+    """Download the original notebook's weights, check them, and put them into the repository as version 0.
+
+    The first download is trusted and its size and digest are written into the card; later ones must match. A download
+    that fails leaves nothing behind.
+    """
+    if name != "notebook-cnn":
+        raise typer.BadParameter(f"{name} has no known source; notebook-cnn has one.", param_hint="MODEL")
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from nevus_workers.models.fetch import fetch_notebook_cnn
+    from nevus_workers.models.repository import Repository
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            card = fetch_notebook_cnn(Repository(models), url=url, progress=_download_bar(bar, name))
+    except NevusError as error:
+        _fail(error)
+    _say(f"{card.key}: {card.weights_bytes} bytes, SHA-256 {card.weights_sha256}, in {models / name / card.version}.")
+
+
+def verify(models: ModelsOption = DEFAULT_MODELS) -> None:
+    """Check every model of a repository on this machine: card, weights, size, digest.
+
+    Exit code 0 if all that have weights are sound, else 1.
+    """
+    from nevus_workers.models.repository import Repository
+
+    repository = Repository(models)
+    sound = True
+    for name in repository.names():
+        for version in repository.versions(name):
+            try:
+                card = repository.resolve(name, version)
+                state = "not fetched" if not repository.has_weights(card) else _verified(repository.verify(card))
+            except ModelError as error:
+                sound, state = False, f"{error.reason}: {error.message}"
+            print(f"{name}@{version}  {state}")  # noqa: T201
+    if not repository.names():
+        _say(f"There is no model in {models}.")
+    raise typer.Exit(0 if sound and repository.names() else 1)
+
+
+def _verified(weights: Path) -> str:
+    return f"sound ({weights.stat().st_size} bytes)"
+
+
+def _download_bar(bar: Progress, name: str) -> Callable[[int, int | None], None]:
+    task = bar.add_task(f"fetching {name}", total=None)
+
+    def tell(done: int, total: int | None) -> None:
+        bar.update(task, completed=done, total=total)
+
+    return tell
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201  # a command speaks to its person
+
+
+def _fail(error: NevusError) -> NoReturn:
+    _say(f"nevus: {error.message}")
+    raise typer.Exit(3 if error.code == "UNAVAILABLE" else 2) from error
