@@ -184,7 +184,7 @@ class ModelError(NevusError):
     """A model can't be found, fetched, verified or loaded.
 
     Reasons: MODEL_NOT_FOUND, INVALID_MODEL_CARD, WEIGHTS_MISSING, WEIGHTS_DIGEST_MISMATCH, WEIGHTS_SIZE_MISMATCH,
-    FETCH_FAILED, MODEL_NOT_LOADED.
+    FETCH_FAILED, MODEL_NOT_LOADED, COLLAPSED (a training run that gives every image the same answer).
     """
 
     code = "FAILED_PRECONDITION"

@@ -64,7 +64,7 @@ def train(
     ] = Path("runs/notebook-cnn"),
     models: ModelsOption = DEFAULT_MODELS,
     version: Annotated[str, typer.Option("--version", help="Version to write in the repository.")] = "1",
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="One takes every malignant image once.")] = 20,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="One takes every malignant image once.")] = 18,
     seed: Annotated[int, typer.Option("--seed", help="Of weights, draws and symmetries.")] = 20,
     licence: Annotated[str, typer.Option("--licence", help="What the data allow; goes into the card.")] = "Not stated.",
     note: Annotated[str, typer.Option("--note", help="About the data; goes into the card.")] = "",
@@ -78,12 +78,9 @@ def train(
     """
     if name != "notebook-cnn":
         raise typer.BadParameter(f"there is no recipe for {name}; there is one for notebook-cnn.", param_hint="MODEL")
-    from nevus_workers.models.engine import quiet_backend
     from nevus_workers.models.repository import Repository
     from nevus_workers.training.plan import TrainingPlan
     from nevus_workers.training.progress import TrainingBar
-
-    quiet_backend()
     from nevus_workers.training.publish import publish
     from nevus_workers.training.run import train as train_notebook_cnn
 

@@ -1,0 +1,1 @@
+"""Pixels: decoding an upload, finding its regions, drawing what was found. Pure functions of arrays; OpenCV inside."""

@@ -1,0 +1,68 @@
+"""From OpenCV contours to the regions that a result carries, and the mask drawn from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from nevus_core.records import Box, Region
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+MAX_CONTOUR_POINTS = 200
+"""Points that a stored outline may have; a jagged lesion on a large image has tens of thousands."""
+FIRST_TOLERANCE_PX = 0.5
+"""How far the simplified outline may stray at first; doubled until the points are few enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """What a segmenter found in one image.
+
+    Attributes:
+        regions: In the segmenter's order; may be empty.
+        mask: uint8 (height_px, width_px), 255 inside a region (holes filled), 0 elsewhere.
+    """
+
+    regions: tuple[Region, ...]
+    mask: NDArray[np.uint8]
+
+
+def from_contours(contours: Sequence[NDArray[Any]], height_px: int, width_px: int) -> Segmentation:
+    """Returns the segmentation whose regions are the contours given, in their order.
+
+    Args:
+        contours: As cv2.findContours gives them: int32 (n, 1, 2), x before y.
+        height_px: Of the image.
+        width_px: Of the image.
+    """
+    mask = np.zeros((height_px, width_px), np.uint8)
+    if contours:
+        cv2.drawContours(mask, contours, -1, 255, cv2.FILLED)
+    return Segmentation(tuple(_region(contour) for contour in contours), mask)
+
+
+def simplify(contour: NDArray[Any], max_points: int = MAX_CONTOUR_POINTS) -> NDArray[Any]:
+    """Returns the outline with at most `max_points` points, int32 (n, 1, 2); the contour itself where it is short."""
+    tolerance_px = FIRST_TOLERANCE_PX
+    outline = contour
+    while len(outline) > max_points:
+        outline = cv2.approxPolyDP(contour, tolerance_px, closed=True)
+        tolerance_px *= 2
+    return outline
+
+
+def _region(contour: NDArray[Any]) -> Region:
+    """Returns the record of one contour: box and area exact, outline simplified."""
+    x, y, width, height = cv2.boundingRect(contour)
+    return Region(
+        box=Box(x=x, y=y, width=width, height=height),
+        area_px=float(cv2.contourArea(contour)),
+        contour=tuple(int(value) for value in simplify(contour).reshape(-1)),
+    )

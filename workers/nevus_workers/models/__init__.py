@@ -1,0 +1,1 @@
+"""The classifiers: their cards and files on disk, the loaded engine, and the batcher that feeds it."""

@@ -1,0 +1,190 @@
+"""A loaded classifier. `KerasEngine` is the one that serves; whatever has the same four members can take its place.
+
+Importing this module is light: the backend (TensorFlow by default) is imported when an engine is made, so that a
+command that only reads cards does not pay two seconds and 500 MiB for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
+
+import cv2
+import numpy as np
+
+from nevus_core.errors import ModelError
+from nevus_workers.models import architectures
+from nevus_workers.models.preparation import prepare
+from nevus_workers.models.repository import verify_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from nevus_core.records import ModelCard
+
+
+class Engine(Protocol):
+    """A model that answers batches. `prepare` may be called by many threads, `predict` and `warm` by one at a time."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What is loaded."""
+
+    @property
+    def max_batch(self) -> int:
+        """Most images that one `predict` takes."""
+
+    def prepare(self, image_bgr: NDArray[np.uint8]) -> NDArray[Any]:
+        """Returns the network's input (height_px, width_px, 3) for an image uint8 (h, w, 3), blue-green-red, 0..255."""
+
+    def predict(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Returns float32 (n,), 0..1: the positive class's probability for each of 1..max_batch prepared images."""
+
+    def warm(self) -> None:
+        """Runs every batch size once, so that no request pays for a first time."""
+
+
+class KerasEngine:
+    """A Keras model, compiled once, for any batch size.
+
+    Args:
+        card: Which architecture, and how images are prepared for it.
+        weights_path: Compared with the card's digest before anything of it is read.
+        max_batch: At least 1.
+
+    Raises:
+        ModelError: WEIGHTS_MISSING, WEIGHTS_SIZE_MISMATCH, WEIGHTS_DIGEST_MISMATCH; INVALID_MODEL_CARD where the
+            architecture is unknown or its input differs from the card's; MODEL_NOT_LOADED where the weights do not fit
+            the architecture.
+    """
+
+    def __init__(self, card: ModelCard, weights_path: Path, max_batch: int = 8) -> None:
+        verify_weights(card, weights_path)
+        self._card = card
+        self._max_batch = max_batch
+        self._model = load_model(card, weights_path)
+        self._compiled: dict[np.dtype[Any], Callable[[NDArray[Any]], Any]] = {}
+
+    @property
+    def card(self) -> ModelCard:
+        """What is loaded."""
+        return self._card
+
+    @property
+    def max_batch(self) -> int:
+        """Most images that one `predict` takes."""
+        return self._max_batch
+
+    def prepare(self, image_bgr: NDArray[np.uint8]) -> NDArray[Any]:
+        """Returns the network's input for one image; see `nevus_workers.models.preparation.prepare`."""
+        return prepare(
+            image_bgr,
+            width_px=self._card.input_width_px,
+            height_px=self._card.input_height_px,
+            colour_order=self._card.colour_order,
+            scale=self._card.scale,
+        )
+
+    def predict(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Returns float32 (n,), 0..1: the positive class's probability of each image.
+
+        Args:
+            batch: uint8 or float32 (n, height_px, width_px, 3), n from 1 to max_batch, as `prepare` made them.
+        """
+        compiled = self._compiled.get(batch.dtype)
+        if compiled is None:
+            compiled = self._compiled[batch.dtype] = _compile(self._model, self._card, batch.dtype)
+        return np.asarray(compiled(batch), np.float32).reshape(-1)
+
+    def warm(self) -> None:
+        """Runs every batch size from 1 to max_batch once on black images."""
+        image = self.prepare(np.zeros((self._card.input_height_px, self._card.input_width_px, 3), np.uint8))
+        for size in range(1, self._max_batch + 1):
+            self.predict(np.stack([image] * size))
+
+
+def load_model(card: ModelCard, weights_path: Path) -> Any:
+    """Returns the card's architecture with the weights in it; Keras 3 files and legacy `.h5` files alike.
+
+    Raises:
+        ModelError: INVALID_MODEL_CARD, MODEL_NOT_LOADED.
+    """
+    _import_backend()
+    model = architectures.build(card.architecture)
+    if tuple(model.input_shape[1:]) != (card.input_height_px, card.input_width_px, 3):
+        text = f"{card.architecture} takes {model.input_shape[1:]}, which is not what the card says."
+        raise ModelError(text, reason="INVALID_MODEL_CARD", metadata={"model": card.key})
+    try:
+        # Never by_name: measured with Keras 3.15, it raises nothing and leaves wrong numbers in the layers.
+        model.load_weights(weights_path)
+    except Exception as error:  # Keras and h5py raise whatever they meet: OSError, ValueError, KeyError, TypeError
+        text = f"The weights of {card.key} do not fit the architecture {card.architecture}."
+        raise ModelError(text, reason="MODEL_NOT_LOADED", metadata={"model": card.key}) from error
+    return model
+
+
+def configure_threads(intra_op: int, inter_op: int) -> bool:
+    """Sets how many threads the backend uses, and one for OpenCV; call it before the first model is made.
+
+    Args:
+        intra_op: Threads inside one operation; 1 where one process runs per core.
+        inter_op: Operations at once.
+
+    Returns:
+        Whether the numbers are in force: False where TensorFlow had already started with others.
+    """
+    cv2.setNumThreads(1)
+    if _import_backend() != "tensorflow":
+        return True
+    import tensorflow as tf
+
+    threading = tf.config.threading
+    try:
+        threading.set_intra_op_parallelism_threads(intra_op)
+        threading.set_inter_op_parallelism_threads(inter_op)
+    except RuntimeError:  # "cannot be modified after initialization"
+        in_force = threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads()
+        return in_force == (intra_op, inter_op)
+    return True
+
+
+def _import_backend() -> str:
+    """Imports Keras and its backend without their start-up lines on stderr; returns the backend's name.
+
+    TensorFlow 2.21 announces oneDNN from static initialisers, before any log level counts, so file descriptor 2 points
+    elsewhere during the first import. What fails there raises, and is seen all the same.
+    """
+    if "keras" not in sys.modules:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        sys.stderr.flush()
+        kept = os.dup(2)
+        try:
+            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path of ours
+                os.dup2(nowhere.fileno(), 2)
+            importlib.import_module("keras")
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+    import keras
+
+    return str(keras.backend.backend())
+
+
+def _compile(model: Any, card: ModelCard, dtype: np.dtype[Any]) -> Callable[[NDArray[Any]], Any]:
+    """Returns a function from a batch of one dtype to probabilities (n, 1): one graph for every n on TensorFlow."""
+    if _import_backend() != "tensorflow":
+        return lambda batch: model.predict_on_batch(batch.astype(np.float32))
+    import tensorflow as tf
+
+    shape = (None, card.input_height_px, card.input_width_px, 3)
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.as_dtype(dtype))])  # type: ignore[untyped-decorator,unused-ignore]
+    def compiled(batch: Any) -> Any:
+        return model(tf.cast(batch, tf.float32), training=False)
+
+    return lambda batch: compiled(tf.constant(batch)).numpy()
