@@ -184,7 +184,7 @@ def _artifacts(kinds: Iterable[int], wrong: Violations) -> tuple[Artifact, ...]:
 def _duration_ms(
     options: job_pb2.AnalysisOptions, field: str, default_s: float, longest_s: float, wrong: Violations
 ) -> int:
-    if not options.HasField(field):  # type: ignore[arg-type]  # the stub wants a literal
+    if not options.HasField(field):
         return round(default_s * 1000)
     duration: duration_pb2.Duration = getattr(options, field)
     milliseconds = duration.seconds * 1000 + duration.nanos // 1_000_000
