@@ -8,6 +8,8 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -67,10 +69,11 @@ def test_ctrl_c_in_the_middle_harms_nothing(system: System, tmp_path: Path) -> N
 @pytest.mark.chaos
 def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
     """kill -9 of one of two workers, three times under load: every job has one result, late ones on a later attempt."""
-    with running(tmp_path, workers=2) as system, Client(system.target) as client:
-        names = [client.submit(lesion_jpeg(seed % 20)).name for seed in range(300)]
+    pictures = [lesion_jpeg(seed, 1022, 767) for seed in range(10)]
+    with running(tmp_path, workers=2) as system, Client(system.target) as client, ThreadPoolExecutor(16) as threads:
+        names = list(threads.map(lambda number: client.submit(pictures[number % 10]).name, range(300)))
         for _ in range(3):
-            time.sleep(0.7)
+            _wait_for(lambda: len(list(islice(client.list(states=["RUNNING"]), 12))) == 12)
             os.kill(_workers(system)[0].pid, signal.SIGKILL)
             _wait_for(lambda: len(_workers(system)) == 2)
         jobs = [client.wait(name) for name in names]
