@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from nevus.cli._tables import NOT_CLINICAL, out, probability_text, table
 from nevus.client import Client
 from nevus.errors import NevusError
 from nevus.jobs import ArtifactKind, Event, Failure, Job, JobState
+from nevus.results import Region
+
+BOXES_SHOWN = 2
+"""In a table's cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +109,12 @@ class Batch:
         if not ordered:
             return
         console = out()
-        headings = ("file", "label", ">probability", ">regions", ">ms", "job")
+        headings = ("file", "label", ">probability", ">regions", "boxes", ">ms", "job")
         console.print(table(headings, (_cells(one) for one in ordered)))
+        for kind, folder in self._folders.items():
+            saved = [one.pictures[kind] for one in ordered if kind in one.pictures]
+            if saved:
+                console.print(f"{kind}: {saved[0] if len(saved) == 1 else f'{len(saved)} files in {folder}'}")
         console.print(NOT_CLINICAL, style="bold yellow")
         for one in ordered:
             if one.error is not None:
@@ -135,13 +144,21 @@ def _cells(one: Outcome) -> tuple[str | Text, ...]:
     result = one.job.result if one.job else None
     if result is None:
         reason = one.error.reason if one.error else "FAILED"
-        return one.file, Text(reason or "FAILED", style="red"), "-", "-", "-", one.job_name or "-"
+        return one.file, Text(reason or "FAILED", style="red"), "-", "-", "-", "-", one.job_name or "-"
     classification, total_ms = result.classification, result.provenance.timings.total_ms
     return (
         one.file,
         Text(classification.label, style="bold"),
         probability_text(classification.probability),
         str(len(result.regions)),
+        _boxes(result.regions),
         "-" if total_ms is None else f"{total_ms:.0f}",
         one.job_name or "-",
     )
+
+
+def _boxes(regions: Sequence[Region]) -> str:
+    """Returns the largest boxes, in pixels, as width x height at their upper left corner; all are in `--json`."""
+    largest = sorted((region.box for region in regions), key=lambda box: box.width * box.height, reverse=True)
+    shown = [f"{box.width}x{box.height} at {box.x},{box.y}" for box in largest[:BOXES_SHOWN]]
+    return "; ".join(shown + ["..."] * (len(largest) > BOXES_SHOWN)) or "-"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -122,9 +123,12 @@ def test_a_person_sees_a_table_and_the_sentence(server: Any, folder: Path) -> No
     result = nevus(server, "analyze", folder)
     assert result.exit_code == 1
     rows = result.stdout.splitlines()
-    assert rows[0].split() == ["file", "label", "probability", "regions", "ms", "job"]
+    assert rows[0].split() == ["file", "label", "probability", "regions", "boxes", "ms", "job"]
     assert [Path(row.split()[0]).name for row in rows[1:-1]] == ["a.jpg", "a.png", "b.JPG", "c.tif"]
-    assert rows[1].split()[1:5] == ["benign", "0.250", "1", "1500"]
+    label, probability, regions, size, _at, corner, total_ms = rows[1].split()[1:8]
+    assert (label, probability, regions, total_ms) == ("benign", "0.250", "1", "1500")
+    assert re.fullmatch(r"\d+x\d+", size)
+    assert re.fullmatch(r"\d+,\d+", corner)
     assert rows[-1] == "NOT FOR CLINICAL USE"
     assert f"nevus: {folder / 'c.tif'}: The image is broken." in result.stderr
     assert "\x1b" not in result.output
