@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 IMAGE ?=
 OUT ?= overlays
 STAMP := $(VENV)/.installed
+LOCK_FLAGS := -q --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up test slow lint format protos clean
+.PHONY: help setup run up test slow lint format protos lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -47,6 +48,14 @@ format: setup ## Put the code into shape
 
 protos: ## Generate the Python stubs from protos/
 	@protos/generate.sh
+
+lock: setup ## Work out all pinned versions anew (needs uv: pip install uv)
+	@uv pip compile $(LOCK_FLAGS) --universal --extra dev -o constraints.txt pyproject.toml
+	@uv pip compile $(LOCK_FLAGS) -c constraints.txt --universal --extra server -o deploy/server.lock pyproject.toml
+	@uv pip compile $(LOCK_FLAGS) -c constraints.txt --universal --extra worker -o deploy/worker.lock pyproject.toml
+	@uv pip compile $(LOCK_FLAGS) -c constraints.txt --python-platform x86_64-manylinux_2_28 --extra worker-gpu \
+	  -o deploy/worker-gpu.lock pyproject.toml
+	@printf 'hatchling\n' | uv pip compile $(LOCK_FLAGS) -c constraints.txt --universal -o deploy/build.lock -
 
 clean: ## Remove what was built (not .venv, not data)
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

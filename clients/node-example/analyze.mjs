@@ -15,7 +15,7 @@ import grpc from "@grpc/grpc-js";
 import protoLoader from "@grpc/proto-loader";
 
 const DEFAULT_TARGET = process.env.NEVUS_TARGET ?? "127.0.0.1:50051";
-const PROTOS = process.env.NEVUS_PROTOS ?? fileURLToPath(new URL("../../protos", import.meta.url));
+const PROTOS = process.env.PROTO_DIR ?? fileURLToPath(new URL("../../protos", import.meta.url));
 const DEADLINE_S = 120;
 const ATTEMPTS = 5;
 
