@@ -7,7 +7,6 @@ then holds the sender. A slow reader of the answers fills the outbox, which hold
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 
 from nevus.v1 import analysis_service_pb2 as pb
@@ -41,7 +40,8 @@ class ManyStream:
         self._watching = watching
         self._tenant = tenant
         self._places = asyncio.Semaphore(window)
-        self._outbox: asyncio.Queue[pb.AnalyzeManyResponse | None] = asyncio.Queue(maxsize=window)
+        self._room = asyncio.Semaphore(window)
+        self._outbox: asyncio.Queue[pb.AnalyzeManyResponse | None] = asyncio.Queue()
         self._keys: set[str] = set()
 
     async def run(self, requests: AsyncIterator[pb.AnalyzeManyRequest]) -> AsyncIterator[pb.AnalyzeManyResponse]:
@@ -51,14 +51,15 @@ class ManyStream:
             Unavailable: The broker went away or this front end drains; repeat with the same request ids.
         """
         feeding = asyncio.create_task(self._feed(requests))
+        feeding.add_done_callback(lambda _: self._outbox.put_nowait(None))
         try:
             while (response := await self._outbox.get()) is not None:
                 yield response
+                self._room.release()
             await feeding
         finally:
             feeding.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await feeding
+            await asyncio.wait({feeding})
 
     async def _feed(self, requests: AsyncIterator[pb.AnalyzeManyRequest]) -> None:
         try:
@@ -67,10 +68,9 @@ class ManyStream:
                 async for request in requests:
                     tasks.create_task(self._one(request))
                     await self._places.acquire()
-        except* Unavailable as group:
+        except ExceptionGroup as group:
+            # The first of them speaks for all: each is the end of the whole stream.
             raise group.exceptions[0] from None
-        finally:
-            await self._outbox.put(None)
 
     async def _one(self, request: pb.AnalyzeManyRequest) -> None:
         try:
@@ -111,10 +111,14 @@ class ManyStream:
         async for move in self._watching.follow_from(job, mailbox):
             if request.final_only and not move.event.state.final:
                 continue
-            await self._outbox.put(pb.AnalyzeManyResponse(key=request.key, event=event_message(job.id, move)))
+            await self._put(pb.AnalyzeManyResponse(key=request.key, event=event_message(job.id, move)))
 
     async def _say(self, key: str, error: NevusError) -> None:
-        await self._outbox.put(pb.AnalyzeManyResponse(key=key, error=status_of(error)))
+        await self._put(pb.AnalyzeManyResponse(key=key, error=status_of(error)))
+
+    async def _put(self, response: pb.AnalyzeManyResponse) -> None:
+        await self._room.acquire()
+        self._outbox.put_nowait(response)
 
     def _check_key(self, key: str) -> None:
         if not 1 <= len(key) <= MAX_KEY_LENGTH:
