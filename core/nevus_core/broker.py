@@ -38,6 +38,28 @@ _AWAY = (
 )
 
 
+_REFUSALS = ("DENIED", "NOAUTH", "NOPERM", "WRONGPASS")
+"""Beginnings of errors with which a broker refuses a stranger."""
+
+
+_NO_WRITES = ("MISCONF", "NOREPLICAS", "OOM", "LOADING", "READONLY")
+"""Beginnings of errors with which a broker says that it can't take a write: full disk or memory, no replica."""
+
+
+def _away() -> Unavailable:
+    return Unavailable(
+        "The broker can't be reached or takes no writes now. Nothing was lost; try again shortly.",
+        reason="BROKER_UNAVAILABLE",
+    )
+
+
+def _refused() -> Unavailable:
+    return Unavailable(
+        "The broker refuses this system. Its operator has to check the broker's address and password.",
+        reason="BROKER_UNAVAILABLE",
+    )
+
+
 @contextmanager
 def broker_troubles() -> Iterator[None]:
     """Turns the broker's troubles into `Unavailable`.
@@ -47,11 +69,16 @@ def broker_troubles() -> Iterator[None]:
     """
     try:
         yield
+    except (trouble.AuthenticationError, trouble.AuthorizationError, trouble.NoPermissionError) as error:
+        raise _refused() from error
     except _AWAY as error:
-        raise Unavailable(
-            "The broker can't be reached or takes no writes now. Nothing was lost; try again shortly.",
-            reason="BROKER_UNAVAILABLE",
-        ) from error
+        raise _away() from error
+    except trouble.ResponseError as error:
+        if str(error).startswith(_REFUSALS):
+            raise _refused() from error
+        if str(error).startswith(_NO_WRITES):
+            raise _away() from error
+        raise
 
 
 def is_missing_function(error: redis.ResponseError) -> bool:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nevus_core.keys import Keys, queue_names
+from nevus_core.keys import Keys
+from nevus_core.records import Priority
 from nevus_core.settings import CommonSettings, broker_url
 
 
@@ -35,7 +36,7 @@ def celery_config(settings: CommonSettings) -> dict[str, Any]:
             "priority_steps": [0],
             "global_keyprefix": f"{settings.key_prefix}:celery:",
         },
-        "task_default_queue": queue_names(Keys(settings.key_prefix))[1],
+        "task_default_queue": Keys(settings.key_prefix).queue(Priority.ROUTINE),
         "task_ignore_result": True,
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,

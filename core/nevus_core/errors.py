@@ -12,7 +12,8 @@
     ├── InternalError           INTERNAL             our bug; carries an id, never a stack trace
     ├── SettingsError           (start-up)           a setting is unknown or out of range
     ├── ModelError              (start-up, commands) a model can't be found, fetched, verified or loaded
-    └── Fenced                  (worker only)        the attempt no longer holds the job; its answer is dropped
+    ├── Fenced                  (worker only)        the attempt no longer holds the job; its answer is dropped
+    └── Suspect                 (worker only)        the job's worker died; it is done alone or not at all
 
 A class carries the gRPC code and whether a caller may retry; an instance adds the reason (ErrorInfo), a message that is
 safe to show to a stranger, and the values that the message names. Messages never quote pixels, file names or free text
@@ -132,7 +133,7 @@ class QuotaExceeded(NevusError):
 class Unavailable(NevusError):
     """Nothing is wrong with the request; the system can't take it now.
 
-    Reasons: BROKER_UNAVAILABLE, QUEUE_FULL, NO_WORKER, DRAINING.
+    Reasons: BROKER_UNAVAILABLE, QUEUE_FULL, STORE_FULL, FRONT_END_BUSY, NO_WORKER, DRAINING, STREAM_LIMIT.
     """
 
     code = "UNAVAILABLE"
@@ -201,3 +202,12 @@ class Fenced(NevusError):
             reason="FENCED",
             metadata={"job": ref, "attempt": str(attempt)},
         )
+
+
+class Suspect(NevusError):
+    """The job's last worker died with it, so a worker must do nothing beside it."""
+
+    code = "ABORTED"
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(f"Job {ref} is to be done alone.", reason="SUSPECT", metadata={"job": ref})

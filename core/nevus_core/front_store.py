@@ -18,7 +18,7 @@ from nevus_core.codec import decode_image, encode, job_from_hash
 from nevus_core.errors import QuotaExceeded, RequestIdReused, Unavailable
 from nevus_core.functions import library
 from nevus_core.keys import Keys
-from nevus_core.records import Artifact, ImageInfo, Job, JobEvent, JobOptions, Priority, WorkerInfo, job_name
+from nevus_core.records import Artifact, ImageInfo, Job, JobEvent, JobOptions, WorkerInfo, job_name
 from nevus_core.settings import CommonSettings, broker_url
 from nevus_core.states import State
 
@@ -56,19 +56,23 @@ class Limits:
 
     max_queued: int
     max_queued_per_tenant: int
+    max_held_bytes: int
+    max_held_bytes_per_tenant: int
     result_ttl_ms: int
+    letter_ttl_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What one sweep did. `resend` holds (ref, priority) of jobs that need a message."""
+    """What one sweep did. `resend` holds (ref, queue) of jobs that need a message; the rest are counts."""
 
-    resend: tuple[tuple[str, Priority], ...]
-    requeued: int
-    lost: int
-    timed_out: int
-    expired: int
-    purged: int
+    resend: tuple[tuple[str, str], ...] = ()
+    requeued: int = 0
+    lost: int = 0
+    timed_out: int = 0
+    expired: int = 0
+    purged: int = 0
+    damaged: int = 0
 
 
 class DeletionReceipt(msgspec.Struct, frozen=True):
@@ -126,15 +130,16 @@ class FrontStore:
 
         Raises:
             RequestIdReused: Same request id, other content.
-            QuotaExceeded: The tenant's queue is full.
-            Unavailable: The whole queue is full, or the broker can't be reached. Nothing is left behind.
+            QuotaExceeded: The tenant has its share of queue or store.
+            Unavailable: Queue or store is full, or the broker can't be reached. Nothing is left behind.
         """
-        tenant = new.ref.partition("/")[0]
+        tenant, limits = new.ref.partition("/")[0], self._limits
         request = self.keys.request(tenant, new.method, new.request_id) if new.request_id else ""
         words = self._words(
-            "accept", new.ref, request, new.digest, encode(new.image), encode(new.options), new.options.priority.value,
-            new.options.queue_ttl_ms, new.options.execution_timeout_ms, self._limits.result_ttl_ms,
-            self._limits.max_queued, self._limits.max_queued_per_tenant,
+            "accept", new.ref, request, new.digest, encode(new.image), encode(new.options), len(data),
+            new.options.priority.value, new.options.queue_ttl_ms, new.options.execution_timeout_ms,
+            limits.result_ttl_ms, limits.letter_ttl_ms, limits.max_queued, limits.max_queued_per_tenant,
+            limits.max_held_bytes, limits.max_held_bytes_per_tenant,
         )  # fmt: skip
         store = ("SET", self.keys.image(new.ref), data, "PX", IMAGE_SAFETY_MS)
         _, (verdict, detail) = await self._run(store, words)
@@ -146,10 +151,10 @@ class FrontStore:
                 return job if job is not None else await self.accept(new, data)
             case "REUSED":
                 raise RequestIdReused(new.request_id, job_name(text(detail)))
-            case "QUOTA":
-                raise _quota_exceeded(tenant, int(detail))
-            case "FULL":
-                raise _queue_full(int(detail))
+            case "QUEUE_QUOTA" | "STORE_QUOTA" as bound:
+                raise _quota_exceeded(tenant, bound, int(detail))
+            case "QUEUE_FULL" | "STORE_FULL" as bound:
+                raise _full(bound, int(detail))
         raise Unavailable(
             "The broker dropped the image before its job was recorded; it may be short of memory. Try again.",
             reason="BROKER_UNAVAILABLE",
@@ -245,15 +250,45 @@ class FrontStore:
         (rows,) = await self._run(("MGET", *[self.keys.worker(text(worker)) for worker in ids]))
         return [msgspec.json.decode(row, type=WorkerInfo) for row in rows if row]
 
-    async def sweep(self, *, max_attempts: int, resend_ms: int, limit: int = 200) -> Sweep:
+    async def sweep(
+        self, sweeper: str, *, lock_ms: int, max_attempts: int, lost_ms: int, leases: bool = True, limit: int = 200
+    ) -> Sweep:
         """Does everything whose time has come: leases, timeouts, deadlines, lost messages, purges.
+
+        Args:
+            sweeper: Who sweeps; another one's sweep does nothing while this one's lock lasts.
+            lock_ms: How long the lock lasts.
+            max_attempts: A job that lost its worker for the so-manieth time FAILS.
+            lost_ms: Least age of a message before it can count as lost.
+            leases: False while leases are not to be ended: the broker was away, and the heartbeats with it.
+            limit: Most jobs of each kind at a time.
 
         Raises:
             Unavailable: The broker can't be reached.
         """
-        (reply,) = await self._run(self._words("sweep", max_attempts, resend_ms, limit))
-        resend = tuple((text(ref), Priority(text(priority))) for ref, priority in _pairs(reply[0]))
+        words = self._words("sweep", sweeper, lock_ms, max_attempts, lost_ms, limit, int(leases))
+        (reply,) = await self._run(words)
+        if not reply:
+            return Sweep()
+        resend = tuple((text(ref), text(queue)) for ref, queue in _pairs(reply[0]))
         return Sweep(resend, *(int(number) for number in reply[1:]))
+
+    async def image(self, ref: str) -> bytes | None:
+        """Returns the bytes of a job's image; None where they are gone, as they are after most outcomes.
+
+        Raises:
+            Unavailable: The broker can't be reached.
+        """
+        (data,) = await self._run(("GET", self.keys.image(ref)))
+        return cast("bytes | None", data)
+
+    async def drop_letter(self, ref: str) -> None:
+        """Lets the image of a dead letter go before its time: it was submitted again.
+
+        Raises:
+            Unavailable: The broker can't be reached.
+        """
+        await self._run(("ZADD", f"{self.keys.prefix}:letters", "XX", 0, ref))
 
     async def stats(self) -> Mapping[str, int]:
         """Returns the counters: accepted, succeeded, failed, cancelled, expired, requeued, fenced, deleted.
@@ -297,19 +332,16 @@ def _accepted(new: NewJob, at_ms: int) -> Job:
     )  # fmt: skip
 
 
-def _queue_full(queued: int) -> Unavailable:
+def _full(bound: str, held: int) -> Unavailable:
+    what = f"{held} jobs are waiting" if bound == "QUEUE_FULL" else f"{held} bytes of images are held"
     return Unavailable(
-        f"The queue is full ({queued} jobs are waiting). Try again shortly, or add workers.",
-        reason="QUEUE_FULL",
-        retry_after_s=2.0,
-        metadata={"queued": str(queued)},
+        f"The system is full: {what}. Try again after the delay given, or add workers.",
+        reason=bound,
+        metadata={"held": str(held)},
     )
 
 
-def _quota_exceeded(tenant: str, queued: int) -> QuotaExceeded:
-    return QuotaExceeded(
-        tenant,
-        f"Tenant {tenant} has {queued} jobs waiting, which is its quota. Try again when some have finished.",
-        reason="QUOTA_EXCEEDED",
-        retry_after_s=2.0,
-    )
+def _quota_exceeded(tenant: str, bound: str, held: int) -> QuotaExceeded:
+    what = f"{held} jobs waiting" if bound == "QUEUE_QUOTA" else f"{held} bytes of images held"
+    message = f"Tenant {tenant} has {what}, which is its quota. Try again when some have finished."
+    return QuotaExceeded(tenant, message, reason="QUOTA_EXCEEDED", retry_after_s=1.0)

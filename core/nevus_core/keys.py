@@ -55,11 +55,15 @@ class Keys:
         """Counters, a hash."""
         return f"{self.prefix}:stats"
 
-    def queue(self, priority: Priority) -> str:
-        """The Celery queue of a priority."""
-        return f"{self.prefix}.{priority}"
+    def queue(self, name: str) -> str:
+        """The Celery queue of a priority, or of the suspects."""
+        return f"{self.prefix}.{name}"
+
+
+SUSPECTS = "suspect"
+"""Queue of jobs whose worker died; each is retried with nothing beside it, and before all others."""
 
 
 def queue_names(keys: Keys) -> list[str]:
     """Returns the Celery queues in the order in which they are drained."""
-    return [keys.queue(priority) for priority in Priority]
+    return [keys.queue(name) for name in (SUSPECTS, *Priority)]

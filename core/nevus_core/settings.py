@@ -21,7 +21,7 @@ from msgspec import Meta
 from nevus_core.errors import SettingsError
 
 PREFIX = "NEVUS_"
-CLIENT_NAMES = frozenset({"target", "config"})
+OTHER_NAMES = frozenset({"target", "config", "test_poison_sha256"})
 """Names in NEVUS_* that are not fields of a settings object."""
 
 Seconds = Annotated[float, Meta(gt=0)]
@@ -69,6 +69,12 @@ class ServerSettings(CommonSettings, frozen=True):
     """QUEUED jobs in all; beyond it UNAVAILABLE (QUEUE_FULL)."""
     max_queued_per_tenant: Count = 10_000
     """QUEUED jobs of one tenant; beyond it RESOURCE_EXHAUSTED (QUOTA_EXCEEDED)."""
+    max_held_bytes: Bytes = 2 * 2**30
+    """Images that the broker holds, in all; beyond it UNAVAILABLE (STORE_FULL)."""
+    max_held_bytes_per_tenant: Bytes = 2 * 2**30
+    """The same for one tenant; beyond it RESOURCE_EXHAUSTED (QUOTA_EXCEEDED)."""
+    max_intake_bytes: Bytes = 512 * 2**20
+    """Images on their way through this process at a time; beyond it UNAVAILABLE (FRONT_END_BUSY)."""
     queue_ttl_s: Seconds = 3600.0
     """Default of a request's `queue_ttl`."""
     queue_ttl_max_s: Seconds = 86_400.0
@@ -77,12 +83,14 @@ class ServerSettings(CommonSettings, frozen=True):
     """Default of a request's `execution_timeout`."""
     result_ttl_s: Seconds = 86_400.0
     """How long record, result and artifacts are kept after the outcome."""
+    dead_letter_ttl_s: Annotated[float, Meta(ge=0)] = 3600.0
+    """How long the image of a job that failed through no fault of the image is kept for ResubmitJob; 0: not at all."""
     worker_grace_s: Seconds = 30.0
     """Jobs for a model are still accepted this long after its last worker was seen; then UNAVAILABLE (NO_WORKER)."""
     sweep_interval_s: Seconds = 0.5
     """How often expired leases and deadlines are looked for."""
-    resend_s: Seconds = 30.0
-    """A job QUEUED for so long since its last message gets another one."""
+    lost_message_s: Seconds = 2.0
+    """A job whose message is this old and nowhere to be found (or was overtaken) gets another one."""
     wait_cap_s: Seconds = 60.0
     """Longest WaitJob."""
     deadline_cap_s: Seconds = 3600.0
@@ -93,6 +101,8 @@ class ServerSettings(CommonSettings, frozen=True):
     """ListJobs: default page."""
     page_size_max: Count = 500
     """ListJobs: larger pages are cut to this."""
+    probe_period_s: Annotated[float, Meta(ge=0)] = 1.0
+    """On SIGTERM: how long health says NOT_SERVING before anything is refused, so that balancers turn away first."""
     drain_s: Annotated[float, Meta(ge=0)] = 10.0
     """On SIGTERM: how long running calls may go on."""
     reflection: bool = False
@@ -187,7 +197,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _refuse_unknown(values: Mapping[str, Any]) -> None:
-    known = {*ServerSettings.__struct_fields__, *WorkerSettings.__struct_fields__, *CLIENT_NAMES}
+    known = {*ServerSettings.__struct_fields__, *WorkerSettings.__struct_fields__, *OTHER_NAMES}
     for name in values:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)

@@ -13,7 +13,7 @@ import redis
 
 from nevus_core.broker import CONNECTION, Clock, broker_troubles, call_args, is_missing_function, text
 from nevus_core.codec import decode_image, decode_options, encode
-from nevus_core.errors import Fenced
+from nevus_core.errors import Fenced, Suspect
 from nevus_core.functions import library
 from nevus_core.keys import Keys
 from nevus_core.records import Artifact, Failure, ImageInfo, JobOptions, Region, Result, WorkerInfo
@@ -73,19 +73,27 @@ class WorkStore:
         """Closes every connection."""
         self._client.close()
 
-    def claim(self, ref: str) -> Claim | None:
+    def claim(self, ref: str, *, alone: bool = False) -> Claim | None:
         """Takes a job for this process, in one round trip with its bytes.
+
+        Args:
+            ref: `tenant/id`.
+            alone: Whether this process does nothing else meanwhile: only so is a suspect given out.
 
         Returns:
             The claim, or None where there is nothing to do: another worker has it (a second delivery), it has ended,
             or it is gone.
 
         Raises:
+            Suspect: Its worker died; claim it again with `alone`.
             Unavailable: The broker can't be reached.
         """
-        words = self._words("claim", ref, self._worker_id, self._lease_ms)
+        words = self._words("claim", ref, self._worker_id, self._lease_ms, int(alone))
         reply, data = self._run(words, ("GET", self._keys.image(ref)))
-        if text(reply[0]) != "CLAIMED":
+        verdict = text(reply[0])
+        if verdict == "SUSPECT":
+            raise Suspect(ref)
+        if verdict != "CLAIMED":
             return None
         _, attempt, created_ms, claimed_ms, image, options = reply
         return Claim(ref, attempt, created_ms, claimed_ms, decode_image(image), data or b"", decode_options(options))
@@ -141,8 +149,13 @@ class WorkStore:
         """
         self._settle(claim, State.CANCELLED)
 
-    def heartbeat(self, info: WorkerInfo, held: Iterable[Claim], alive_ms: int) -> set[str]:
+    def heartbeat(self, info: WorkerInfo | None, held: Iterable[Claim], alive_ms: int) -> set[str]:
         """Says that this process lives, and renews the leases of what it holds.
+
+        Args:
+            info: What it serves; None where it takes no more and only finishes what it holds.
+            held: Its claims.
+            alive_ms: How long this beat counts.
 
         Returns:
             Refs of jobs that it holds no more: their work is in vain.
@@ -151,17 +164,10 @@ class WorkStore:
             Unavailable: The broker can't be reached.
         """
         pairs = [word for claim in held for word in (claim.ref, claim.attempt)]
-        words = self._words("heartbeat", info.id, encode(info), alive_ms, self._lease_ms, *pairs)
+        said = b"" if info is None else encode(info)
+        words = self._words("heartbeat", self._worker_id, said, alive_ms, self._lease_ms, *pairs)
         (lost,) = self._run(words)
         return {text(ref) for ref in lost}
-
-    def retire(self) -> None:
-        """Takes this process off the list of live workers.
-
-        Raises:
-            Unavailable: The broker can't be reached.
-        """
-        self._run(("FCALL", self._words("retire")[1], 1, self._keys.prefix, self._worker_id))
 
     def _settle(
         self,

@@ -53,11 +53,17 @@ class AnalysisServicer(AnalysisServiceServicer):
     ) -> pb.UploadJobResponse:
         """Accepts one image in chunks."""
         limit = self._settings.upload_limit_bytes
-        upload = await receive(request_iterator, limit)
-        ref = self._intake.new_ref(_tenant())
-        header = upload.header
-        job = await self._intake.accept(ref, upload.image, header.options, header.request_id, limit_bytes=limit)
-        return pb.UploadJobResponse(job=job_message(job))
+        with self._intake.budget.share() as share:
+            upload = await receive(request_iterator, limit, share)
+            ref = self._intake.new_ref(_tenant())
+            header = upload.header
+            job = await self._intake.accept(ref, upload.image, header.options, header.request_id, limit_bytes=limit)
+            return pb.UploadJobResponse(job=job_message(job))
+
+    async def ResubmitJob(self, request: pb.ResubmitJobRequest, context: Any) -> pb.ResubmitJobResponse:  # noqa: ARG002
+        """Makes a new job of a dead letter."""
+        letter = await self._watching.read(_ref(request.name))
+        return pb.ResubmitJobResponse(job=job_message(await self._intake.resubmit(letter, request.request_id)))
 
     async def GetJob(self, request: pb.GetJobRequest, context: Any) -> pb.GetJobResponse:  # noqa: ARG002
         """Returns a job as it stands."""

@@ -93,6 +93,7 @@ class EventHub:
         self._last_id = "$"
         self._watchers: dict[str, set[Subscription]] = {}
         self._closed = False
+        self._reading = False
 
     @property
     def watchers(self) -> int:
@@ -126,10 +127,13 @@ class EventHub:
             try:
                 await self._find_end()
                 self._mark_all_stale()
+                self._reading = True
                 while True:
                     await self._read_once()
             except (redis.RedisError, OSError) as error:
-                log.warning("event_stream_lost", error=type(error).__name__)
+                if self._reading:
+                    log.warning("event_stream_lost", error=type(error).__name__)
+                self._reading = False
                 await asyncio.sleep(0.2)
 
     async def _find_end(self) -> None:

@@ -9,18 +9,23 @@ import time
 from collections.abc import Callable
 
 from nevus.v1 import job_pb2
-from nevus_core.errors import Unavailable
+from nevus_core.errors import FailedPrecondition, QuotaExceeded, Unavailable
 from nevus_core.front_store import FrontStore, NewJob
 from nevus_core.image_header import inspect_image
-from nevus_core.records import Job
+from nevus_core.records import ImageInfo, Job
 from nevus_core.settings import ServerSettings
 from nevus_core.states import State
 from nevus_server.bell import Bell
+from nevus_server.budget import Budget
 from nevus_server.fleet import Fleet
+from nevus_server.pace import Pace
 from nevus_server.requests import check_request_id, job_options
 
 OFF_LOOP_BYTES = 2**20
 """Larger images are hashed in a thread: 1 MiB takes about 1 ms."""
+
+FULL = frozenset({"QUEUE_FULL", "STORE_FULL", "QUOTA_EXCEEDED"})
+"""Reasons that go away as jobs finish."""
 
 
 def new_job_id() -> str:
@@ -35,6 +40,7 @@ class Intake:
         store: Where jobs go.
         bell: Wakes a worker.
         fleet: What is served.
+        pace: Knows how fast the queue drains.
         settings: Limits and defaults.
         new_id: Makes job ids.
     """
@@ -44,12 +50,15 @@ class Intake:
         store: FrontStore,
         bell: Bell,
         fleet: Fleet,
+        pace: Pace,
         settings: ServerSettings,
         new_id: Callable[[], str] = new_job_id,
     ) -> None:
         self._store = store
         self._bell = bell
         self._fleet = fleet
+        self._pace = pace
+        self.budget = Budget(settings.max_intake_bytes)
         self._settings = settings
         self._new_id = new_id
         self._draining = False
@@ -78,27 +87,67 @@ class Intake:
             image: The upload.
             options: As the caller sent them.
             request_id: As the caller sent it.
-            limit_bytes: Largest image; the inline limit where it is None.
+            limit_bytes: Largest image; the inline limit where it is None. Where it is given, the caller has taken the
+                image's share of the budget already.
 
         Raises:
             InvalidRequest: The image or an option can't be accepted.
             FailedPrecondition: The model's version is not served.
             RequestIdReused: Same request id, other content.
-            QuotaExceeded: The tenant's queue is full.
-            Unavailable: Draining, no worker, queue full, or broker away. Nothing is left behind.
+            QuotaExceeded: The tenant has its share of queue or store.
+            Unavailable: Draining, busy, no worker, queue or store full, or broker away. Nothing is left behind.
         """
+        self._check_draining()
+        checked_id = check_request_id(request_id)
+        with self.budget.share() as share:
+            if limit_bytes is None:
+                share.take(len(image))
+            info = await self._inspect(image, limit_bytes or self._settings.inline_limit_bytes)
+            resolved = job_options(options, self._fleet, self._settings)
+            # A repeat must match what the caller sent; defaults may have moved on between the two.
+            digest = hashlib.sha256(info.sha256.encode() + options.SerializeToString(deterministic=True)).hexdigest()
+            return await self._store_and_ring(NewJob(ref, "accept", checked_id, digest, info, resolved), image)
+
+    async def resubmit(self, job: Job, request_id: str) -> Job:
+        """Returns a new job for the image of a dead letter, with the same options.
+
+        Raises:
+            FailedPrecondition: NO_DEAD_LETTER; the job is no dead letter, or its image is gone.
+            QuotaExceeded, Unavailable, RequestIdReused: As `accept`.
+        """
+        self._check_draining()
+        checked_id = check_request_id(request_id)
+        image = await self._store.image(job.ref) if job.state.final else None
+        if image is None:
+            raise FailedPrecondition(
+                job.name,
+                f"{job.name} ({job.state}) can't be submitted again: its image is not kept. Send the image anew.",
+                reason="NO_DEAD_LETTER",
+            )
+        self._fleet.choose(f"{job.options.model}@{job.options.version}")
+        digest = hashlib.sha256(b"resubmit" + job.ref.encode()).hexdigest()
+        new = NewJob(self.new_ref(job.tenant), "accept", checked_id, digest, job.image, job.options)
+        again = await self._store_and_ring(new, image)
+        await self._store.drop_letter(job.ref)
+        return again
+
+    def _check_draining(self) -> None:
         if self._draining:
             raise Unavailable("This front end is shutting down. Call again; another one answers.", reason="DRAINING")
-        checked_id = check_request_id(request_id)
-        limit = limit_bytes or self._settings.inline_limit_bytes
+
+    async def _inspect(self, image: bytes, limit_bytes: int) -> ImageInfo:
+        limits = {"max_bytes": limit_bytes, "max_pixels": self._settings.max_pixels}
         if len(image) > OFF_LOOP_BYTES:
-            info = await asyncio.to_thread(inspect_image, image, max_bytes=limit, max_pixels=self._settings.max_pixels)
-        else:
-            info = inspect_image(image, max_bytes=limit, max_pixels=self._settings.max_pixels)
-        resolved = job_options(options, self._fleet, self._settings)
-        # A repeat must match what the caller sent; defaults may have moved on between the two.
-        digest = hashlib.sha256(info.sha256.encode() + options.SerializeToString(deterministic=True)).hexdigest()
-        job = await self._store.accept(NewJob(ref, "accept", checked_id, digest, info, resolved), image)
+            return await asyncio.to_thread(inspect_image, image, **limits)
+        return inspect_image(image, **limits)
+
+    async def _store_and_ring(self, new: NewJob, image: bytes) -> Job:
+        try:
+            job = await self._store.accept(new, image)
+        except (Unavailable, QuotaExceeded) as error:
+            if error.reason in FULL:
+                error.retry_after_s = self._pace.retry_after_s(self._settings.max_queued)
+            raise
         if job.state is State.QUEUED:
             await self._bell.ring(job.ref, job.options.priority)
         return job

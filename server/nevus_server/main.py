@@ -28,6 +28,7 @@ from nevus_server.identity import everybody_is_default
 from nevus_server.intake import Intake
 from nevus_server.interceptor import CallInterceptor
 from nevus_server.model_servicer import ModelServicer
+from nevus_server.pace import Pace
 from nevus_server.reflection import enable_reflection
 from nevus_server.sweeper import Sweeper
 from nevus_server.watching import Watching
@@ -76,8 +77,10 @@ async def serving(settings: ServerSettings) -> AsyncIterator[int]:
         await fleet.poll()
         await undo.enter_async_context(_background(fleet.run))
         await undo.enter_async_context(_background(Sweeper(store, bell, settings).run))
+        pace = Pace(store)
+        await undo.enter_async_context(_background(pace.run))
 
-        intake = Intake(store, bell, fleet, settings)
+        intake = Intake(store, bell, fleet, pace, settings)
         watching = Watching(store, hub)
         server = _grpc_server(settings)
         add_AnalysisServiceServicer_to_server(AnalysisServicer(store, intake, watching, settings), server)
@@ -93,6 +96,7 @@ async def serving(settings: ServerSettings) -> AsyncIterator[int]:
         finally:
             log.info("draining")
             health.drain()
+            await asyncio.sleep(settings.probe_period_s)
             intake.drain()
             hub.close()
             await server.stop(settings.drain_s)
@@ -100,7 +104,14 @@ async def serving(settings: ServerSettings) -> AsyncIterator[int]:
 
 
 def _limits(settings: ServerSettings) -> Limits:
-    return Limits(settings.max_queued, settings.max_queued_per_tenant, round(settings.result_ttl_s * 1000))
+    return Limits(
+        max_queued=settings.max_queued,
+        max_queued_per_tenant=settings.max_queued_per_tenant,
+        max_held_bytes=settings.max_held_bytes,
+        max_held_bytes_per_tenant=settings.max_held_bytes_per_tenant,
+        result_ttl_ms=round(settings.result_ttl_s * 1000),
+        letter_ttl_ms=round(settings.dead_letter_ttl_s * 1000),
+    )
 
 
 def _grpc_server(settings: ServerSettings) -> grpc.aio.Server:

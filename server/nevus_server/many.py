@@ -15,14 +15,13 @@ from nevus_core.logs import get_logger
 from nevus_core.records import Job
 from nevus_server.convert import event_message
 from nevus_server.events import Subscription
-from nevus_server.intake import Intake, new_job_id
+from nevus_server.intake import FULL, Intake, new_job_id
 from nevus_server.status import status_of
 from nevus_server.watching import Watching
 
 log = get_logger("many")
 
 MAX_KEY_LENGTH = 128
-FULL_QUEUE = frozenset({"QUEUE_FULL", "QUOTA_EXCEEDED"})
 
 
 class ManyStream:
@@ -103,7 +102,7 @@ class ManyStream:
             try:
                 return await self._intake.accept(ref, request.image, request.options, request.request_id)
             except (Unavailable, QuotaExceeded) as error:
-                if error.reason not in FULL_QUEUE:
+                if error.reason not in FULL:
                     raise
                 await asyncio.sleep(error.retry_after_s / 4)
 

@@ -1,11 +1,14 @@
 """Looks for jobs whose time has come: expired leases, deadlines, lost messages, purges.
 
-Every front end runs one. A sweep is one atomic step inside the broker, so two at a time do each thing once.
+Every front end runs one; a lock in the broker, with an expiry, lets one of them sweep at a time, and another take over
+when it goes. A sweep is one atomic step inside the broker, so even two at once would do each thing once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
+import time
 
 from nevus_core.errors import Unavailable
 from nevus_core.front_store import FrontStore
@@ -14,6 +17,9 @@ from nevus_core.settings import ServerSettings
 from nevus_server.bell import Bell
 
 log = get_logger("sweeper")
+
+LOCK_SWEEPS = 3
+"""The lock lasts for so many intervals: a front end that dies is replaced after that."""
 
 
 class Sweeper:
@@ -29,6 +35,8 @@ class Sweeper:
         self._store = store
         self._bell = bell
         self._settings = settings
+        self._name = secrets.token_hex(8)
+        self._leases_count_from_s = time.monotonic() + settings.lease_s
 
     async def run(self) -> None:
         """Sweeps for ever; a broker that is away is waited for."""
@@ -36,7 +44,8 @@ class Sweeper:
             try:
                 await self.sweep()
             except Unavailable:
-                log.debug("broker_away")
+                # Heartbeats could not reach it either: each worker gets a whole lease to be heard again.
+                self._leases_count_from_s = time.monotonic() + self._settings.lease_s
             await asyncio.sleep(self._settings.sweep_interval_s)
 
     async def sweep(self) -> None:
@@ -46,10 +55,21 @@ class Sweeper:
             Unavailable: The broker can't be reached.
         """
         done = await self._store.sweep(
-            max_attempts=self._settings.max_attempts, resend_ms=round(self._settings.resend_s * 1000)
+            self._name,
+            lock_ms=round(LOCK_SWEEPS * self._settings.sweep_interval_s * 1000),
+            max_attempts=self._settings.max_attempts,
+            lost_ms=round(self._settings.lost_message_s * 1000),
+            leases=time.monotonic() >= self._leases_count_from_s,
         )
-        for ref, priority in done.resend:
-            await self._bell.ring(ref, priority)
+        for ref, queue in done.resend:
+            await self._bell.ring(ref, queue)
         await self._bell.ring_again()
-        if done.requeued or done.lost or done.timed_out or done.expired:
-            log.warning("swept", requeued=done.requeued, lost=done.lost, timed_out=done.timed_out, expired=done.expired)
+        counts = {
+            "requeued": done.requeued,
+            "lost": done.lost,
+            "timed_out": done.timed_out,
+            "expired": done.expired,
+            "damaged": done.damaged,
+        }
+        if any(counts.values()):
+            log.warning("swept", **counts)

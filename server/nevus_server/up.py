@@ -124,6 +124,7 @@ def _catch_signals(undo: ExitStack) -> None:
 def _environ(redis_url: str) -> dict[str, str]:
     environ = {**os.environ, "NEVUS_REDIS_URL": redis_url}
     environ.setdefault("NEVUS_REFLECTION", "true")
+    environ.setdefault("NEVUS_PROBE_PERIOD_S", "0")  # no balancer in front of it
     environ.setdefault("NEVUS_LOG_LEVEL", "warning")
     if sys.stderr.isatty():
         environ.setdefault("NEVUS_LOG_FORMAT", "console")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from nevus.v1 import analysis_service_pb2 as pb
 from nevus_core.errors import InvalidImage, InvalidRequest, Violation
+from nevus_server.budget import Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +20,18 @@ class Upload:
     image: bytes
 
 
-async def receive(parts: AsyncIterator[pb.UploadJobRequest], limit_bytes: int) -> Upload:
+async def receive(parts: AsyncIterator[pb.UploadJobRequest], limit_bytes: int, share: Share) -> Upload:
     """Returns the whole upload.
 
     Args:
         parts: The caller's stream.
         limit_bytes: Largest image.
+        share: Of the front end's budget; takes what arrives.
 
     Raises:
         InvalidImage: IMAGE_TOO_LARGE; told as soon as it is known.
         InvalidRequest: UPLOAD_ORDER or UPLOAD_DIGEST_MISMATCH.
+        Unavailable: FRONT_END_BUSY.
     """
     header: pb.UploadHeader | None = None
     trailer: pb.UploadTrailer | None = None
@@ -41,8 +44,9 @@ async def receive(parts: AsyncIterator[pb.UploadJobRequest], limit_bytes: int) -
             header = part.header
             _check_size(header.size_bytes if header.HasField("size_bytes") else 0, limit_bytes)
         elif kind == "chunk":
+            _check_size(len(image) + len(part.chunk), limit_bytes)
+            share.take(len(part.chunk))
             image += part.chunk
-            _check_size(len(image), limit_bytes)
         else:
             trailer = part.trailer
     if header is None or trailer is None:

@@ -26,6 +26,7 @@ def settings(broker_url: str, key_prefix: str) -> ServerSettings:
         redis_url=broker_url,
         key_prefix=key_prefix,
         drain_s=2.0,
+        probe_period_s=0.0,
         wait_cap_s=5.0,
         worker_grace_s=1.0,
         reflection=True,

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import pytest
 from msgspec.structs import replace
-from support.channels import target
-from support.errors import refusal_of
-from support.scripted_worker import ScriptedWorker
 
 from nevus.v1 import analysis_service_pb2 as pb
 from nevus.v1.analysis_service_pb2_grpc import AnalysisServiceStub
 from nevus_core.settings import ServerSettings
 from nevus_server.main import serving
+from support.channels import target
+from support.errors import refusal_of
+from support.scripted_worker import ScriptedWorker
 
 
 async def test_a_drain_ends_it_with_unavailable(settings: ServerSettings, worker: ScriptedWorker, png: bytes) -> None:
@@ -26,8 +27,7 @@ async def test_a_drain_ends_it_with_unavailable(settings: ServerSettings, worker
         call = AnalysisServiceStub(channel).AnalyzeMany(iter(requests))
         await call.read()
     with pytest.raises(grpc.aio.AioRpcError) as error:
-        while await call.read() is not grpc.aio.EOF:
-            pass
+        await _read_all(call)
     refusal = refusal_of(error.value)
     assert (refusal.code, refusal.reason) == ("UNAVAILABLE", "DRAINING")
     await channel.close()
@@ -53,3 +53,8 @@ async def test_a_caller_that_leaves_without_reading_leaves_nothing_behind(
             while len(asyncio.all_tasks()) > idle:  # noqa: ASYNC110  # tasks end when they end
                 await asyncio.sleep(0.02)
     assert len(asyncio.all_tasks()) <= before + 1
+
+
+async def _read_all(call: Any) -> None:
+    while await call.read() is not grpc.aio.EOF:
+        pass

@@ -72,7 +72,7 @@ async def run(example: Path, *words: object) -> Run:
 def claim_first(settings: ServerSettings, worker: ScriptedWorker) -> Claim:
     """Waits for the first job and takes it."""
     with redis.Redis.from_url(settings.redis_url, **CONNECTION) as client:
-        while not (queued := client.zrange(f"{settings.key_prefix}:queued", 0, -1)):
+        while not (queued := client.zrange(f"{settings.key_prefix}:queued:routine", 0, -1)):
             time.sleep(0.02)
     return worker.claim(queued[0].decode().partition("/")[2])
 

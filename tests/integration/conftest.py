@@ -9,11 +9,11 @@ import redis
 from redis import asyncio as aioredis
 
 from nevus_core.broker import CONNECTION
-from nevus_core.front_store import FrontStore, Limits
+from nevus_core.front_store import FrontStore
 from nevus_core.work_store import WorkStore
 from support.clock import ManualClock
+from support.limits import LIMITS
 
-LIMITS = Limits(max_queued=20, max_queued_per_tenant=10, result_ttl_ms=10_000)
 LEASE_MS = 4000
 
 

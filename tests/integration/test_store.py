@@ -6,11 +6,14 @@ import asyncio
 import json
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import redis
+from redis import asyncio as aioredis
 
-from nevus_core.errors import Fenced, QuotaExceeded, RequestIdReused, Unavailable
+from nevus_core.broker import CONNECTION
+from nevus_core.errors import Fenced, QuotaExceeded, RequestIdReused, Suspect, Unavailable
 from nevus_core.front_store import FrontStore, Sweep
 from nevus_core.functions import version
 from nevus_core.records import Artifact, Failure, Priority
@@ -18,14 +21,15 @@ from nevus_core.states import Stage, State
 from nevus_core.work_store import Claim, WorkStore
 from support import made_up
 from support.clock import ManualClock
+from support.limits import LIMITS
 from support.made_up import new_job
 
 FAILURE = Failure(code="INVALID_ARGUMENT", reason="CORRUPT_IMAGE", message="Made up.")
 
 
-def sweep_now(front: FrontStore, resend_ms: int = 30_000) -> Awaitable[Sweep]:
-    """Sweeps with an attempts limit of 3."""
-    return front.sweep(max_attempts=3, resend_ms=resend_ms)
+def sweep_now(front: FrontStore, *, by: str = "s", lost_ms: int = 30_000, leases: bool = True) -> Awaitable[Sweep]:
+    """Sweeps with an attempts limit of 3 and no lock to speak of."""
+    return front.sweep(by, lock_ms=1, max_attempts=3, lost_ms=lost_ms, leases=leases)
 
 
 async def claimed(front: FrontStore, work: WorkStore, job_id: str = "a", **changes: object) -> Claim:
@@ -84,7 +88,7 @@ async def test_a_late_answer_is_fenced_off(front: FrontStore, work: WorkStore, c
     late = await claimed(front, work)
     clock.advance(5000)
     await sweep_now(front)
-    current = await asyncio.to_thread(work.claim, "default/a")
+    current = await asyncio.to_thread(work.claim, "default/a", alone=True)
     assert current is not None
     assert current.attempt == 2
     with pytest.raises(Fenced):
@@ -116,12 +120,12 @@ async def test_attempts_are_limited(front: FrontStore, work: WorkStore, clock: M
     """A job whose worker dies every time fails after three attempts, with the reason WORKER_LOST."""
     await front.accept(new_job("a", priority=Priority.STAT), b"bytes")
     for attempt in (1, 2, 3):
-        claim = await asyncio.to_thread(work.claim, "default/a")
+        claim = await asyncio.to_thread(work.claim, "default/a", alone=attempt > 1)
         assert claim is not None
         assert claim.attempt == attempt
         clock.advance(5000)
         swept = await sweep_now(front)
-        assert swept.resend == ((("default/a", Priority.STAT),) if attempt < 3 else ())
+        assert swept.resend == ((("default/a", "suspect"),) if attempt < 3 else ())
     job = await front.get("default/a")
     assert job is not None
     assert job.failure is not None
@@ -152,14 +156,115 @@ async def test_deadlines_and_timeouts(front: FrontStore, work: WorkStore, clock:
     }
 
 
-async def test_a_job_without_a_message_gets_another_one(front: FrontStore, clock: ManualClock) -> None:
-    """The broker may lose a message; a job that waits too long since its last one is rung for again, once a period."""
+async def test_a_suspect_is_given_only_to_a_worker_that_is_alone(
+    front: FrontStore, work: WorkStore, clock: ManualClock
+) -> None:
+    """After its worker died, a job is not claimed beside others, and its messages go to the suspects' queue."""
+    await claimed(front, work)
+    clock.advance(5000)
+    assert (await sweep_now(front)).resend == (("default/a", "suspect"),)
+    with pytest.raises(Suspect):
+        work.claim("default/a")
+    claim = await asyncio.to_thread(work.claim, "default/a", alone=True)
+    assert claim is not None
+    assert claim.attempt == 2
+
+
+async def test_a_lost_message_is_sent_again(
+    front: FrontStore, raw: redis.Redis, key_prefix: str, clock: ManualClock
+) -> None:
+    """A job whose queue is empty although it waits has lost its message; it is rung for again, once a period."""
     await front.accept(new_job("a"), b"bytes")
-    clock.advance(999)
-    assert (await sweep_now(front, resend_ms=1000)).resend == ()
+    clock.advance(1999)
+    assert (await sweep_now(front, lost_ms=2000)).resend == ()
     clock.advance(1)
-    assert (await sweep_now(front, resend_ms=1000)).resend == (("default/a", Priority.ROUTINE),)
-    assert (await sweep_now(front, resend_ms=1000)).resend == ()
+    assert (await sweep_now(front, lost_ms=2000)).resend == (("default/a", "routine"),)
+    assert (await sweep_now(front, lost_ms=2000)).resend == ()
+    raw.lpush(f"{key_prefix}:celery:{key_prefix}.routine", "a message that waits")
+    clock.advance(60_000)
+    assert (await sweep_now(front, lost_ms=2000)).resend == ()  # a long queue is no loss
+
+
+async def test_an_overtaken_message_counts_as_lost(
+    front: FrontStore, work: WorkStore, raw: redis.Redis, key_prefix: str, clock: ManualClock
+) -> None:
+    """Queues are first in, first out: when a later job of the queue was claimed, the earlier message is gone."""
+    raw.lpush(f"{key_prefix}:celery:{key_prefix}.routine", "others wait here")
+    await front.accept(new_job("early"), b"bytes")
+    await front.accept(new_job("other-queue", priority=Priority.BULK), b"bytes")
+    clock.advance(2500)
+    await claimed(front, work, "late")
+    raw.lpush(f"{key_prefix}:celery:{key_prefix}.bulk", "and here")
+    assert (await sweep_now(front, lost_ms=2000)).resend == (("default/early", "routine"),)
+
+
+async def test_one_sweeper_at_a_time(front: FrontStore, clock: ManualClock) -> None:
+    """While one front end holds the lock, another's sweep does nothing; it takes over when the lock has ended."""
+    await front.accept(new_job("a", queue_ttl_ms=1), b"bytes")
+    await front.sweep("first", lock_ms=300, max_attempts=3, lost_ms=1000)
+    clock.advance(10)
+    assert (await front.sweep("second", lock_ms=300, max_attempts=3, lost_ms=1000)).expired == 0
+    assert (await front.sweep("first", lock_ms=20, max_attempts=3, lost_ms=1000)).expired == 1
+    await asyncio.sleep(0.05)  # the lock's expiry is the broker's own time
+    await front.accept(new_job("b", queue_ttl_ms=1), b"bytes")
+    clock.advance(10)
+    assert (await front.sweep("second", lock_ms=1, max_attempts=3, lost_ms=1000)).expired == 1
+
+
+async def test_leases_are_left_alone_after_the_broker_was_away(
+    front: FrontStore, work: WorkStore, clock: ManualClock
+) -> None:
+    """Heartbeats could not get through either; workers get time to be heard again."""
+    claim = await claimed(front, work, execution_timeout_ms=600_000)
+    clock.advance(60_000)
+    assert (await sweep_now(front, leases=False)).requeued == 0
+    work.heartbeat(made_up.worker_info(), [claim], 4000)
+    assert (await sweep_now(front)).requeued == 0
+
+
+async def test_a_dead_letter_keeps_its_image_for_a_while(
+    broker_url: str, key_prefix: str, work: WorkStore, raw: redis.Redis, clock: ManualClock
+) -> None:
+    """A failure that is not the image's fault leaves the image for another try; one that is does not."""
+    client = aioredis.Redis.from_url(broker_url, **CONNECTION)
+    front = FrontStore(client, key_prefix, replace(LIMITS, letter_ttl_ms=5000), clock)
+    work.settle_failed(await claimed(front, work, "corrupt"), FAILURE)
+    work.settle_failed(await claimed(front, work, "ours"), Failure(code="INTERNAL", reason="INTERNAL", message="x"))
+    assert await front.image("default/corrupt") is None
+    assert await front.image("default/ours") == b"bytes"
+    assert raw.hgetall(f"{key_prefix}:bytes") == {b"*": b"5", b"default": b"5"}
+    clock.advance(5000)
+    await sweep_now(front)
+    assert await front.image("default/ours") is None
+    assert raw.hgetall(f"{key_prefix}:bytes") == {}
+    await front.close()
+
+
+async def test_bytes_held_are_bounded(front: FrontStore, work: WorkStore, raw: redis.Redis, key_prefix: str) -> None:
+    """Per tenant and in all; what ends gives its bytes back."""
+    claim = await claimed(front, work, "a")
+    await front.accept(new_job("b"), bytes(490))
+    with pytest.raises(QuotaExceeded):
+        await front.accept(new_job("c"), bytes(10))
+    await front.accept(new_job("d", tenant="other"), bytes(500))
+    with pytest.raises(Unavailable) as refused:
+        await front.accept(new_job("e", tenant="third"), bytes(10))
+    assert refused.value.reason == "STORE_FULL"
+    assert raw.hget(f"{key_prefix}:bytes", "*") == b"995"
+    work.settle_succeeded(claim, made_up.result(), {}, 1000)
+    await front.cancel("default/b")
+    await front.delete("other/d")
+    assert raw.hgetall(f"{key_prefix}:bytes") == {}
+    await front.accept(new_job("e", tenant="third"), bytes(10))
+
+
+async def test_a_draining_worker_keeps_its_leases_and_leaves_the_list(front: FrontStore, work: WorkStore) -> None:
+    """A beat without a description takes the worker off the list, but what it holds stays its own."""
+    claim = await claimed(front, work)
+    work.heartbeat(made_up.worker_info("w1"), [claim], 4000)
+    assert [worker.id for worker in await front.workers()] == ["w1"]
+    assert work.heartbeat(None, [claim], 4000) == set()
+    assert await front.workers() == []
 
 
 async def test_cancelling(front: FrontStore, work: WorkStore) -> None:
@@ -237,7 +342,7 @@ async def test_deletion_leaves_a_receipt_and_nothing_else(
     assert await front.delete("default/a", "d") == receipt
     assert await front.delete("default/a", "e") is None
     left = {key.decode().removeprefix(key_prefix) for key in raw.keys(f"{key_prefix}:*")}
-    assert left == {":events", ":stats", ":request:default:delete:d"}
+    assert left == {":events", ":stats", ":reached", ":request:default:delete:d"}
 
 
 async def test_a_deleted_job_can_not_be_finished(front: FrontStore, work: WorkStore) -> None:
@@ -266,7 +371,7 @@ async def test_nothing_is_left_when_outcomes_expire(
     clock.advance(10_000)
     assert (await sweep_now(front)).purged == 4
     left = {key.decode().removeprefix(key_prefix) for key in raw.keys(f"{key_prefix}:*")}
-    assert left == {":events", ":stats"}
+    assert left - {":sweeper"} == {":events", ":stats", ":reached"}
 
 
 async def test_large_regions_stay_out_of_the_stream(
@@ -295,23 +400,26 @@ async def test_functions_are_loaded_again_when_the_broker_lost_them(
     await front.accept(new_job("b"), b"bytes")
 
 
-async def test_a_forbidden_move_is_an_error_of_the_broker(front: FrontStore, raw: redis.Redis, key_prefix: str) -> None:
-    """The table is enforced where the move is made: a record forced into a wrong state can't be moved on."""
-    await front.accept(new_job("a", queue_ttl_ms=1), b"bytes")
-    raw.hset(f"{key_prefix}:job:default/a", "state", "SUCCEEDED")
-    raw.zadd(f"{key_prefix}:leases", {"default/a": 0})
-    with pytest.raises(redis.ResponseError, match="FORBIDDEN_MOVE"):
-        await sweep_now(front)
+async def test_a_damaged_record_stops_nothing(
+    front: FrontStore, raw: redis.Redis, key_prefix: str, clock: ManualClock
+) -> None:
+    """The table is enforced where the move is made; a record that somebody forced is counted and left, others go on."""
+    await front.accept(new_job("forced", queue_ttl_ms=1), b"bytes")
+    await front.accept(new_job("sound", queue_ttl_ms=1), b"bytes")
+    raw.hset(f"{key_prefix}:job:default/forced", "state", "SUCCEEDED")
+    raw.zadd(f"{key_prefix}:leases", {"default/forced": 0})
+    clock.advance(1)
+    swept = await sweep_now(front)
+    assert (swept.damaged, swept.expired) == (1, 1)
+    job = await front.get("default/forced")
+    assert job is not None
+    assert job.revision == 1
 
 
 async def test_a_broker_that_is_away_is_unavailable() -> None:
     """Both halves say BROKER_UNAVAILABLE, retryably."""
-    from redis import asyncio as aioredis
-
-    from nevus_core.front_store import Limits
-
     nowhere = "unix:///nowhere/at/all.sock"
-    front = FrontStore(aioredis.Redis.from_url(nowhere), "x", Limits(1, 1, 1))
+    front = FrontStore(aioredis.Redis.from_url(nowhere), "x", LIMITS)
     with pytest.raises(Unavailable) as refused:
         await front.get("default/a")
     assert refused.value.reason == "BROKER_UNAVAILABLE"

@@ -81,12 +81,12 @@ class ScriptedWorker:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        self.store.retire()
+        self.store.heartbeat(None, [], alive_ms=1)
         self._client.close()
 
     def _run(self) -> None:
         while not self._stop.wait(0.002):
-            for ref in self._client.zrange(f"{self._keys.prefix}:queued", 0, -1):
+            for ref in self._client.zrange(f"{self._keys.prefix}:queued:routine", 0, -1):
                 claim = self.store.claim(ref.decode())
                 if claim is not None:
                     self.find_regions(claim)

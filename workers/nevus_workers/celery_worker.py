@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 from celery import Celery, signals
+from celery.app.amqp import AMQP
 from celery.exceptions import Reject, SecurityWarning
+from kombu.connection import Connection
 
 from nevus_core.celery_config import celery_config
 from nevus_core.errors import Unavailable
@@ -14,9 +17,25 @@ from nevus_core.keys import TASK_NAME, Keys, queue_names
 from nevus_core.settings import CommonSettings
 
 
+class PromptConnection(Connection):
+    """Looks for a broker that is away about once a second; Celery itself waits up to 30 s between two looks."""
+
+    def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the connection, once there is one."""
+        return super().ensure_connection(  # type: ignore[no-untyped-call]
+            *args, interval_start=0.1, interval_step=0.3, interval_max=1.0, **kwargs
+        )
+
+
+class PromptAMQP(AMQP):  # type: ignore[misc]  # Celery is untyped
+    """Makes Celery use PromptConnection; there is no setting for it."""
+
+    Connection = PromptConnection
+
+
 def make_app(settings: CommonSettings, run_job: Callable[[str], None]) -> Celery:
     """Returns a Celery application whose one task hands a job's ref to `run_job`."""
-    app = Celery("nevus", set_as_current=False)
+    app = Celery("nevus", set_as_current=False, amqp=PromptAMQP)
     app.conf.update(celery_config(settings))
 
     @app.task(name=TASK_NAME)  # type: ignore[untyped-decorator]  # Celery is untyped
@@ -29,7 +48,15 @@ def make_app(settings: CommonSettings, run_job: Callable[[str], None]) -> Celery
     return app
 
 
-def run_worker(app: Celery, settings: CommonSettings, *, name: str, threads: int, on_ready: Callable[[], None]) -> None:
+def run_worker(
+    app: Celery,
+    settings: CommonSettings,
+    *,
+    name: str,
+    threads: int,
+    on_ready: Callable[[], None],
+    on_stopping: Callable[[], None],
+) -> None:
     """Consumes until SIGTERM or SIGINT, then finishes what it holds and returns.
 
     Args:
@@ -38,10 +65,14 @@ def run_worker(app: Celery, settings: CommonSettings, *, name: str, threads: int
         name: The process's id.
         threads: Jobs at a time.
         on_ready: Called once it consumes.
+        on_stopping: Called when it is told to stop, before it finishes what it holds.
     """
 
     def ready(**_: object) -> None:
         on_ready()
+
+    def stopping(**_: object) -> None:
+        on_stopping()
 
     def keep_our_logs(**_: object) -> None:
         """Celery configures logging unless somebody listens to this signal."""
@@ -50,6 +81,7 @@ def run_worker(app: Celery, settings: CommonSettings, *, name: str, threads: int
     warnings.filterwarnings("ignore", category=SecurityWarning)
     signals.setup_logging.connect(keep_our_logs, weak=False)
     signals.worker_ready.connect(ready, weak=False)
+    signals.worker_shutting_down.connect(stopping, weak=False)
     worker = app.Worker(
         hostname=f"nevus@{name}",
         pool="threads",

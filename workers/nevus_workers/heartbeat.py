@@ -34,28 +34,42 @@ class Heartbeat:
         self._every_s = every_s
         self._alive_ms = alive_ms
         self._stop = threading.Event()
+        self._draining = False
+        self._heard = False
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
         """Says for the first time that this worker is ready; call it when that is true."""
         self._thread.start()
 
+    def drain(self) -> None:
+        """Takes the worker off the list of live ones at once; the leases of what it holds are renewed to the end."""
+        self._draining = True
+        self._beat()
+
     def stop(self) -> None:
-        """Takes the worker off the list of live ones."""
+        """Beats no more."""
         if not self._thread.is_alive():
             return
+        self.drain()
         self._stop.set()
         self._thread.join()
-        try:
-            self._store.retire()
-        except Unavailable:
-            log.warning("not_retired")  # its entry ends by itself
 
     def _run(self) -> None:
         while True:
-            try:
-                self._store.heartbeat(self._describe(), self._held.all(), self._alive_ms)
-            except Unavailable:
-                log.warning("beat_missed")
+            self._beat()
             if self._stop.wait(self._every_s):
                 return
+
+    def _beat(self) -> None:
+        info = None if self._draining else self._describe()
+        try:
+            self._store.heartbeat(info, self._held.all(), self._alive_ms)
+        except Unavailable:
+            if self._heard:
+                log.warning("broker_lost")
+            self._heard = False
+        else:
+            if not self._heard:
+                log.info("broker_heard")
+            self._heard = True

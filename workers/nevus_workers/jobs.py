@@ -11,11 +11,12 @@ import time
 import uuid
 from collections.abc import Callable
 
-from nevus_core.errors import Fenced, InternalError, NevusError, Unavailable
+from nevus_core.errors import Fenced, InternalError, NevusError, Suspect, Unavailable
 from nevus_core.logs import get_logger
 from nevus_core.records import Failure, Region
 from nevus_core.states import Stage
 from nevus_core.work_store import Claim, WorkStore
+from nevus_workers.gate import Gate
 from nevus_workers.pipeline import Outcome, Pipeline
 
 log = get_logger("jobs")
@@ -67,16 +68,25 @@ class JobRunner:
         self._pipeline = pipeline
         self._held = held
         self._settle_for_s = settle_for_s
+        self._gate = Gate()
 
     def run(self, ref: str) -> None:
-        """Does one job, if it is there to be done.
+        """Does one job, if it is there to be done: beside others, or alone if its last worker died.
 
         Raises:
             Unavailable: The broker can't be reached; the message must come again.
         """
-        claim = self._store.claim(ref)
+        try:
+            with self._gate.together():
+                self._do(self._store.claim(ref))
+        except Suspect:
+            with self._gate.alone():
+                self._do(self._store.claim(ref, alone=True))
+
+    def _do(self, claim: Claim | None) -> None:
         if claim is None:
             return
+        ref = claim.ref
         self._held.add(claim)
         began = time.monotonic()
         try:

@@ -27,6 +27,8 @@ from nevus_workers.pipeline import Pipeline, ServingModel
 log = get_logger("worker")
 
 MOST_AUTO_THREADS = 16
+POISON_VARIABLE = "NEVUS_TEST_POISON_SHA256"
+"""A test's hook, not a setting: an image with this digest ends the process as a crashing decoder would."""
 
 
 def run(settings: WorkerSettings) -> None:
@@ -47,7 +49,8 @@ def run(settings: WorkerSettings) -> None:
         store = WorkStore.connect(settings, worker_id)
         undo.callback(store.close)
         held = Held()
-        runner = JobRunner(store, Pipeline(models, segmenters, worker_id), held)
+        pipeline = Pipeline(models, segmenters, worker_id, poison_sha256=os.environ.get(POISON_VARIABLE, ""))
+        runner = JobRunner(store, pipeline, held)
 
         threads = settings.threads or min(2 * settings.max_batch, MOST_AUTO_THREADS)
         info = WorkerInfo(
@@ -66,7 +69,14 @@ def run(settings: WorkerSettings) -> None:
             heartbeat.start()
             log.info("ready", worker=worker_id, models=list(models), threads=threads)
 
-        run_worker(make_app(settings, runner.run), settings, name=worker_id, threads=threads, on_ready=ready)
+        run_worker(
+            make_app(settings, runner.run),
+            settings,
+            name=worker_id,
+            threads=threads,
+            on_ready=ready,
+            on_stopping=heartbeat.drain,
+        )
         log.info("stopped")
 
 

@@ -6,6 +6,7 @@ knows neither store nor queue; `jobs` ties it to them.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -63,9 +64,13 @@ class Pipeline:
         models: By `name@version`.
         segmenters: By name.
         worker_id: Goes into every result's provenance.
+        poison_sha256: For tests: an upload with this digest ends the process, as a crash of the decoder would.
     """
 
-    def __init__(self, models: Mapping[str, ServingModel], segmenters: Segmenters, worker_id: str) -> None:
+    def __init__(
+        self, models: Mapping[str, ServingModel], segmenters: Segmenters, worker_id: str, *, poison_sha256: str = ""
+    ) -> None:
+        self._poison_sha256 = poison_sha256
         self._models = models
         self._segmenters = segmenters
         self._worker_id = worker_id
@@ -87,6 +92,8 @@ class Pipeline:
         segmenter = self._segmenters.get(options.segmenter)
         watch = _StopWatch()
         with model.batcher.expected() as announcement:
+            if image.sha256 == self._poison_sha256:
+                os._exit(137)
             image_bgr = decode(data)
             _check_size(image_bgr, image)
             decode_ms = watch.lap_ms()

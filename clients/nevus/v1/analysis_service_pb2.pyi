@@ -211,6 +211,20 @@ class DeleteJobResponse(_message.Message):
     purged_objects: int
     def __init__(self, name: _Optional[str] = ..., image_sha256: _Optional[str] = ..., purge_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., purged_objects: _Optional[int] = ...) -> None: ...
 
+class ResubmitJobRequest(_message.Message):
+    __slots__ = ("name", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ResubmitJobResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: _job_pb2.Job
+    def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
+
 class GetArtifactRequest(_message.Message):
     __slots__ = ("name", "kind")
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -86,6 +86,11 @@ class AnalysisServiceStub(object):
                 request_serializer=nevus_dot_v1_dot_analysis__service__pb2.DeleteJobRequest.SerializeToString,
                 response_deserializer=nevus_dot_v1_dot_analysis__service__pb2.DeleteJobResponse.FromString,
                 _registered_method=True)
+        self.ResubmitJob = channel.unary_unary(
+                '/nevus.v1.AnalysisService/ResubmitJob',
+                request_serializer=nevus_dot_v1_dot_analysis__service__pb2.ResubmitJobRequest.SerializeToString,
+                response_deserializer=nevus_dot_v1_dot_analysis__service__pb2.ResubmitJobResponse.FromString,
+                _registered_method=True)
         self.GetArtifact = channel.unary_stream(
                 '/nevus.v1.AnalysisService/GetArtifact',
                 request_serializer=nevus_dot_v1_dot_analysis__service__pb2.GetArtifactRequest.SerializeToString,
@@ -104,7 +109,7 @@ class AnalysisServiceServicer(object):
         CORRUPT_IMAGE, ANIMATED_IMAGE, IMAGE_TOO_LARGE, TOO_MANY_PIXELS, UNKNOWN_MODEL, UNKNOWN_SEGMENTER,
         UNKNOWN_OPERATING_POINT, ...), FAILED_PRECONDITION (MODEL_NOT_LOADED: that version is not served),
         ALREADY_EXISTS (REQUEST_ID_REUSED), RESOURCE_EXHAUSTED (QUOTA_EXCEEDED), UNAVAILABLE (BROKER_UNAVAILABLE,
-        NO_WORKER, QUEUE_FULL, DRAINING). Where it fails nothing is left behind.
+        NO_WORKER, QUEUE_FULL, STORE_FULL, FRONT_END_BUSY, DRAINING). Where it fails nothing is left behind.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,7 +164,7 @@ class AnalysisServiceServicer(object):
         image yields one `error` and does not end the stream. The server takes no more than its window (64 as shipped) of
         unfinished images at a time; HTTP/2 flow control holds the sender meanwhile. The stream ends with OK when the
         caller has half-closed and every image has its outcome. Images accepted before a cut go on; repeat with the same
-        `request_id`s to resume.
+        `request_id`s to resume: events then start again at revision 1.
         Errors: INVALID_ARGUMENT (DUPLICATE_KEY, per item), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -187,6 +192,16 @@ class AnalysisServiceServicer(object):
         """Purges image, artifacts, result and record of a job at once and answers with a receipt. A job that has not
         finished is purged too; a worker's late answer to it is dropped.
         Errors: as GetJob.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResubmitJob(self, request, context):
+        """Makes a new job of a dead letter: a job that FAILED or EXPIRED through no fault of its image (WORKER_LOST,
+        EXECUTION_TIMEOUT, QUEUE_TTL_EXPIRED, INTERNAL, ...). Its image is kept for that for a while (an hour as shipped).
+        Errors: as GetJob; FAILED_PRECONDITION (NO_DEAD_LETTER: it is none, or its image is gone; MODEL_NOT_LOADED);
+        ALREADY_EXISTS, RESOURCE_EXHAUSTED, UNAVAILABLE as SubmitJob.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -252,6 +267,11 @@ def add_AnalysisServiceServicer_to_server(servicer, server):
                     servicer.DeleteJob,
                     request_deserializer=nevus_dot_v1_dot_analysis__service__pb2.DeleteJobRequest.FromString,
                     response_serializer=nevus_dot_v1_dot_analysis__service__pb2.DeleteJobResponse.SerializeToString,
+            ),
+            'ResubmitJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResubmitJob,
+                    request_deserializer=nevus_dot_v1_dot_analysis__service__pb2.ResubmitJobRequest.FromString,
+                    response_serializer=nevus_dot_v1_dot_analysis__service__pb2.ResubmitJobResponse.SerializeToString,
             ),
             'GetArtifact': grpc.unary_stream_rpc_method_handler(
                     servicer.GetArtifact,
@@ -531,6 +551,33 @@ class AnalysisService(object):
             '/nevus.v1.AnalysisService/DeleteJob',
             nevus_dot_v1_dot_analysis__service__pb2.DeleteJobRequest.SerializeToString,
             nevus_dot_v1_dot_analysis__service__pb2.DeleteJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResubmitJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nevus.v1.AnalysisService/ResubmitJob',
+            nevus_dot_v1_dot_analysis__service__pb2.ResubmitJobRequest.SerializeToString,
+            nevus_dot_v1_dot_analysis__service__pb2.ResubmitJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -2,16 +2,20 @@
 --
 -- Keys, below the prefix P that each call passes as its only KEY:
 --   P:job:<ref>                 hash    the record; <ref> is tenant/id
---   P:image:<ref>               string  the upload; gone when the job ends
+--   P:image:<ref>               string  the upload; gone when the job ends, but see P:letters
 --   P:artifact:<ref>:<n>:<kind> string  a picture made by attempt n
 --   P:request:<tenant>:<...>    string  "digest id" of the job that a request id made, or a receipt
 --   P:jobs:<tenant>             zset    every job id by time of acceptance
 --   P:jobs:<tenant>:<STATE>     zset    the same for one state
---   P:queued                    zset    QUEUED refs by the time of their last message
+--   P:queued:<queue>            zset    QUEUED refs by the time of their last message
+--   P:reached                   hash    for each queue, the latest of those times that a claimed job had
 --   P:deadlines                 zset    refs never started, by the end of their queue_ttl
 --   P:leases                    zset    held refs by the end of their lease
 --   P:timeouts                  zset    held refs by the end of their execution_timeout
+--   P:letters                   zset    refs of dead letters by the time until which their image is kept
 --   P:expiry                    zset    ended refs by the time of their purge
+--   P:bytes                     hash    bytes of images held, for each tenant and in all ("*")
+--   P:sweeper                   string  who sweeps, with an expiry
 --   P:events                    stream  every move, capped
 --   P:workers, P:worker:<id>    zset, string  live workers by the end of their heartbeat, and what they say
 --   P:stats                     hash    counters
@@ -77,32 +81,68 @@ local function move(P, ref, from, to, stage, at, regions)
   return revision
 end
 
+-- A job waits in the queue of its priority, or in the suspects' once its worker has died.
+local QUEUES = {'suspect', 'stat', 'routine', 'bulk'}
+
+local function enqueue(P, ref, queue, at)
+  redis.call('HSET', P .. ':job:' .. ref, 'queue', queue)
+  redis.call('ZADD', P .. ':queued:' .. queue, at, ref)
+end
+
+local function queued(P)
+  local waiting = 0
+  for _, queue in ipairs(QUEUES) do waiting = waiting + redis.call('ZCARD', P .. ':queued:' .. queue) end
+  return waiting
+end
+
 local function release(P, ref)
-  for _, index in ipairs({':queued', ':deadlines', ':leases', ':timeouts'}) do
+  redis.call('ZREM', P .. ':queued:' .. get(P, ref, 'queue'), ref)
+  for _, index in ipairs({':deadlines', ':leases', ':timeouts'}) do
     redis.call('ZREM', P .. index, ref)
   end
 end
 
--- Gives a job its one outcome: drops the image, stops every clock but the purge's.
+local function weigh(P, tenant, bytes)
+  for _, whose in ipairs({'*', tenant}) do
+    if redis.call('HINCRBY', P .. ':bytes', whose, bytes) <= 0 then redis.call('HDEL', P .. ':bytes', whose) end
+  end
+end
+
+local function drop_image(P, ref)
+  redis.call('ZREM', P .. ':letters', ref)
+  if redis.call('DEL', P .. ':image:' .. ref) == 0 then return 0 end
+  weigh(P, tenant_of(ref), -tonumber(get(P, ref, 'size_bytes')))
+  return 1
+end
+
+-- Whether a failure says nothing against the image, so that it is worth keeping for another try.
+local function is_letter(failure)
+  return failure and cjson.decode(failure).code ~= 'INVALID_ARGUMENT'
+end
+
+-- Gives a job its one outcome: drops the image (a dead letter's later), stops every clock but the purge's.
 local function finish(P, ref, from, to, at, field, value)
-  local ttl = tonumber(get(P, ref, 'result_ttl_ms'))
+  local ttl, letter_ttl = get(P, ref, 'result_ttl_ms', 'letter_ttl_ms')
   redis.call('HSET', P .. ':job:' .. ref, 'finished_ms', at, 'expire_ms', at + ttl)
   if field then redis.call('HSET', P .. ':job:' .. ref, field, value) end
-  redis.call('DEL', P .. ':image:' .. ref)
+  if field == 'failure' and tonumber(letter_ttl) > 0 and is_letter(value) then
+    redis.call('ZADD', P .. ':letters', at + letter_ttl, ref)
+  else
+    drop_image(P, ref)
+  end
   release(P, ref)
   redis.call('ZADD', P .. ':expiry', at + ttl, ref)
   count(P, string.lower(to))
   return move(P, ref, from, to, '', at)
 end
 
-local function enqueue(P, ref, at) redis.call('ZADD', P .. ':queued', at, ref) end
-
 -- Removes every trace of a job; returns the number of objects removed.
 local function purge(P, ref)
   local state, request, artifacts = get(P, ref, 'state', 'request_key', 'artifacts')
   if not state then return 0 end
   local tenant, id = tenant_of(ref), id_of(ref)
-  local removed = redis.call('DEL', P .. ':job:' .. ref, P .. ':image:' .. ref)
+  release(P, ref)
+  local removed = drop_image(P, ref) + redis.call('DEL', P .. ':job:' .. ref)
   for artifact in string.gmatch(artifacts or '', '[^ ]+') do
     removed = removed + redis.call('DEL', P .. ':artifact:' .. ref .. ':' .. artifact)
   end
@@ -110,7 +150,6 @@ local function purge(P, ref)
   redis.call('ZREM', P .. ':jobs:' .. tenant, id)
   redis.call('ZREM', P .. ':jobs:' .. tenant .. ':' .. state, id)
   redis.call('ZREM', P .. ':expiry', ref)
-  release(P, ref)
   return removed
 end
 

@@ -1,10 +1,11 @@
--- accept(now, ref, request_key, digest, image, options, priority, queue_ttl_ms, execution_timeout_ms, result_ttl_ms,
---        max_queued, max_queued_tenant)
+-- accept(now, ref, request_key, digest, image, options, size_bytes, priority, queue_ttl_ms, execution_timeout_ms,
+--        result_ttl_ms, letter_ttl_ms, max_queued, max_queued_tenant, max_bytes, max_bytes_tenant)
 -- The image's bytes lie under their key already. Returns
---   {'ACCEPTED', now} | {'REPEATED', id} | {'REUSED', id} | {'FULL', queued} | {'QUOTA', queued} | {'NO_IMAGE'}.
+--   {'ACCEPTED', now} | {'REPEATED', id} | {'REUSED', id} | {'NO_IMAGE'}
+--   | {'QUEUE_FULL', queued} | {'QUEUE_QUOTA', queued} | {'STORE_FULL', bytes} | {'STORE_QUOTA', bytes}.
 local function accept(keys, args)
-  local P, ref, request = keys[1], args[2], args[3]
-  local at = clock(args[1])
+  local P, ref, request, size = keys[1], args[2], args[3], tonumber(args[7])
+  local at, tenant = clock(args[1]), tenant_of(args[2])
   local function refuse(...)
     redis.call('DEL', P .. ':image:' .. ref)
     return {...}
@@ -16,21 +17,23 @@ local function accept(keys, args)
       return refuse(digest == args[4] and 'REPEATED' or 'REUSED', id)
     end
   end
-  local queued = redis.call('ZCARD', P .. ':queued')
-  if queued >= tonumber(args[11]) then return refuse('FULL', queued) end
-  local tenant = tenant_of(ref)
-  local own = redis.call('ZCARD', P .. ':jobs:' .. tenant .. ':QUEUED')
-  if own >= tonumber(args[12]) then return refuse('QUOTA', own) end
+  local waiting, own = queued(P), redis.call('ZCARD', P .. ':jobs:' .. tenant .. ':QUEUED')
+  if waiting >= tonumber(args[13]) then return refuse('QUEUE_FULL', waiting) end
+  if own >= tonumber(args[14]) then return refuse('QUEUE_QUOTA', own) end
+  local bytes, own_bytes = unpack(redis.call('HMGET', P .. ':bytes', '*', tenant))
+  if (tonumber(bytes) or 0) + size > tonumber(args[15]) then return refuse('STORE_FULL', bytes or 0) end
+  if (tonumber(own_bytes) or 0) + size > tonumber(args[16]) then return refuse('STORE_QUOTA', own_bytes or 0) end
   -- Gone before its record came: an evicting broker must not turn it into a job that can never run.
   if redis.call('PERSIST', P .. ':image:' .. ref) == 0 then return refuse('NO_IMAGE') end
 
   redis.call('HSET', P .. ':job:' .. ref, 'revision', 0, 'attempt', 0, 'created_ms', at, 'request_key', request,
-    'image', args[5], 'options', args[6], 'priority', args[7], 'execution_timeout_ms', args[9],
-    'result_ttl_ms', args[10])
+    'image', args[5], 'options', args[6], 'size_bytes', size, 'priority', args[8], 'execution_timeout_ms', args[10],
+    'result_ttl_ms', args[11], 'letter_ttl_ms', args[12])
   if request ~= '' then redis.call('SET', request, args[4] .. ' ' .. id_of(ref)) end
   redis.call('ZADD', P .. ':jobs:' .. tenant, at, id_of(ref))
-  redis.call('ZADD', P .. ':deadlines', at + args[8], ref)
-  enqueue(P, ref, at)
+  redis.call('ZADD', P .. ':deadlines', at + args[9], ref)
+  weigh(P, tenant, size)
+  enqueue(P, ref, args[8], at)
   count(P, 'accepted')
   move(P, ref, nil, 'QUEUED', '', at)
   return {'ACCEPTED', at}

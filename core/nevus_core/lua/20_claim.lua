@@ -1,19 +1,25 @@
--- claim(now, ref, worker, lease_ms): QUEUED to RUNNING with the next attempt and a lease.
--- Returns {'CLAIMED', attempt, created_ms, at, image, options} | {'GONE'} | {'EXPIRED'} | {'TAKEN', state}.
+-- claim(now, ref, worker, lease_ms, alone): QUEUED to RUNNING with the next attempt and a lease. A suspect (its worker
+-- died) is given only to a worker that does nothing beside it (`alone` is '1').
+-- Returns {'CLAIMED', attempt, created_ms, at, image, options} | {'GONE'} | {'EXPIRED'} | {'TAKEN', state} | {'SUSPECT'}.
 local function claim(keys, args)
   local P, ref = keys[1], args[2]
   local at = clock(args[1])
-  local state, attempt, created, image, options, timeout =
-    get(P, ref, 'state', 'attempt', 'created_ms', 'image', 'options', 'execution_timeout_ms')
+  local state, queue, created, image, options, timeout =
+    get(P, ref, 'state', 'queue', 'created_ms', 'image', 'options', 'execution_timeout_ms')
   if not state then return {'GONE'} end
   if state ~= 'QUEUED' then return {'TAKEN', state} end
+  if queue == 'suspect' and args[5] ~= '1' then return {'SUSPECT'} end
   local deadline = redis.call('ZSCORE', P .. ':deadlines', ref)
   if deadline and at >= tonumber(deadline) then
     finish(P, ref, 'QUEUED', 'EXPIRED', at, 'failure', EXPIRED)
     return {'EXPIRED'}
   end
+  local sent = tonumber(redis.call('ZSCORE', P .. ':queued:' .. queue, ref))
+  if sent > tonumber(redis.call('HGET', P .. ':reached', queue) or 0) then
+    redis.call('HSET', P .. ':reached', queue, sent)
+  end
   release(P, ref)
-  attempt = redis.call('HINCRBY', P .. ':job:' .. ref, 'attempt', 1)
+  local attempt = redis.call('HINCRBY', P .. ':job:' .. ref, 'attempt', 1)
   redis.call('HSET', P .. ':job:' .. ref, 'worker', args[3], 'started_ms', at)
   redis.call('ZADD', P .. ':leases', at + args[4], ref)
   redis.call('ZADD', P .. ':timeouts', at + timeout, ref)
@@ -51,13 +57,23 @@ local function settle(keys, args)
 end
 redis.register_function('settle@VERSION@', settle)
 
+local function retire(P, worker)
+  redis.call('DEL', P .. ':worker:' .. worker)
+  redis.call('ZREM', P .. ':workers', worker)
+end
+
 -- heartbeat(now, worker, info, alive_ms, lease_ms, ref, attempt, ref, attempt, ...): the worker lives, and so do the
--- leases of what it holds. Returns the refs that it holds no more.
+-- leases of what it holds. An empty `info` says that it takes no more and finishes what it holds. Returns the refs that
+-- it holds no more.
 local function heartbeat(keys, args)
   local P, worker = keys[1], args[2]
   local at = clock(args[1])
-  redis.call('SET', P .. ':worker:' .. worker, args[3], 'PX', args[4])
-  redis.call('ZADD', P .. ':workers', at + args[4], worker)
+  if args[3] == '' then
+    retire(P, worker)
+  else
+    redis.call('SET', P .. ':worker:' .. worker, args[3], 'PX', args[4])
+    redis.call('ZADD', P .. ':workers', at + args[4], worker)
+  end
   local lost = {}
   for i = 6, #args, 2 do
     local state, attempt = get(P, args[i], 'state', 'attempt')
@@ -70,11 +86,3 @@ local function heartbeat(keys, args)
   return lost
 end
 redis.register_function('heartbeat@VERSION@', heartbeat)
-
--- retire(worker): the worker leaves in good order.
-local function retire(keys, args)
-  redis.call('DEL', keys[1] .. ':worker:' .. args[1])
-  redis.call('ZREM', keys[1] .. ':workers', args[1])
-  return 'OK'
-end
-redis.register_function('retire@VERSION@', retire)

@@ -1,49 +1,86 @@
--- sweep(now, max_attempts, resend_ms, limit): everything whose time has come, at most `limit` of each kind.
--- Returns {resend, requeued, lost, timed_out, expired, purged}; `resend` lists ref, priority, ref, priority, ... of jobs
--- that need a message.
+-- sweep(now, sweeper, lock_ms, max_attempts, lost_ms, limit, leases): everything whose time has come, at most `limit` of
+-- each kind, by one sweeper at a time. `leases` is '0' while the broker has just been away and took the heartbeats with it.
+-- Returns {resend, requeued, lost, timed_out, expired, purged, damaged}, or {} where another sweeper is at it; `resend` lists ref,
+-- queue, ref, queue, ... of jobs that need a message.
 local function due(P, index, before, limit)
   return redis.call('ZRANGEBYSCORE', P .. index, '-inf', before, 'LIMIT', 0, limit)
 end
 
-local function sweep(keys, args)
-  local P, limit = keys[1], args[4]
-  local at = clock(args[1])
-  local resend, requeued, lost, timed_out, expired, purged = {}, 0, 0, 0, 0, 0
-  local function ring(ref)
-    enqueue(P, ref, at)
-    resend[#resend + 1] = ref
-    resend[#resend + 1] = get(P, ref, 'priority')
+local function end_lease(P, ref, at, max_attempts)
+  local state, attempt = get(P, ref, 'state', 'attempt')
+  release(P, ref)
+  if state == 'CANCELLING' then
+    finish(P, ref, state, 'CANCELLED', at)
+    return nil
   end
+  if tonumber(attempt) >= max_attempts then
+    finish(P, ref, state, 'FAILED', at, 'failure', LOST)
+    return 'lost'
+  end
+  enqueue(P, ref, 'suspect', at)
+  move(P, ref, state, 'QUEUED', '', at)
+  count(P, 'requeued')
+  return 'requeued'
+end
 
-  for _, ref in ipairs(due(P, ':timeouts', at, limit)) do
-    finish(P, ref, get(P, ref, 'state'), 'FAILED', at, 'failure', TIMED_OUT)
-    timed_out = timed_out + 1
+-- Jobs of a queue whose message is gone: the queue's list is empty, or jobs that were sent later have been claimed. Both
+-- only where the message is older than `lost_ms`, for one on its way to a thread is in no list either.
+local function without_message(P, queue, at, lost_ms, limit)
+  local before = at - lost_ms
+  if redis.call('LLEN', P .. ':celery:' .. P .. '.' .. queue) > 0 then
+    before = math.min(before, tonumber(redis.call('HGET', P .. ':reached', queue) or 0) - lost_ms)
   end
-  for _, ref in ipairs(due(P, ':leases', at, limit)) do
-    local state, attempt = get(P, ref, 'state', 'attempt')
-    release(P, ref)
-    if state == 'CANCELLING' then
-      finish(P, ref, state, 'CANCELLED', at)
-    elseif tonumber(attempt) >= tonumber(args[2]) then
-      finish(P, ref, state, 'FAILED', at, 'failure', LOST)
-      lost = lost + 1
-    else
-      move(P, ref, state, 'QUEUED', '', at)
-      count(P, 'requeued')
-      requeued = requeued + 1
-      ring(ref)
+  return due(P, ':queued:' .. queue, before, limit)
+end
+
+local function sweep(keys, args)
+  local P, limit = keys[1], args[6]
+  local at = clock(args[1])
+  local holder = redis.call('GET', P .. ':sweeper')
+  if holder and holder ~= args[2] then return {} end
+  redis.call('SET', P .. ':sweeper', args[2], 'PX', args[3])
+
+  local resend, done = {}, {requeued = 0, lost = 0, timed_out = 0, expired = 0, purged = 0, damaged = 0}
+  local function ring(ref, queue)
+    resend[#resend + 1] = ref
+    resend[#resend + 1] = queue
+  end
+  -- A record that can't be moved (somebody changed it by hand) must not stop the sweeping of all others.
+  local function each(index, act)
+    for _, ref in ipairs(due(P, index, at, limit)) do
+      if not pcall(act, ref) then
+        redis.call('ZREM', P .. index, ref)
+        done.damaged = done.damaged + 1
+      end
     end
   end
-  for _, ref in ipairs(due(P, ':deadlines', at, limit)) do
+  each(':timeouts', function(ref)
+    finish(P, ref, get(P, ref, 'state'), 'FAILED', at, 'failure', TIMED_OUT)
+    done.timed_out = done.timed_out + 1
+  end)
+  if args[7] == '1' then
+    each(':leases', function(ref)
+      local outcome = end_lease(P, ref, at, tonumber(args[4]))
+      if outcome then done[outcome] = done[outcome] + 1 end
+      if outcome == 'requeued' then ring(ref, 'suspect') end
+    end)
+  end
+  each(':deadlines', function(ref)
     finish(P, ref, 'QUEUED', 'EXPIRED', at, 'failure', EXPIRED)
-    expired = expired + 1
+    done.expired = done.expired + 1
+  end)
+  for _, queue in ipairs(QUEUES) do
+    for _, ref in ipairs(without_message(P, queue, at, args[5], limit)) do
+      enqueue(P, ref, queue, at)
+      ring(ref, queue)
+    end
   end
-  for _, ref in ipairs(due(P, ':queued', at - args[3], limit)) do ring(ref) end
-  for _, ref in ipairs(due(P, ':expiry', at, limit)) do
+  each(':letters', function(ref) drop_image(P, ref) end)
+  each(':expiry', function(ref)
     purge(P, ref)
-    purged = purged + 1
-  end
+    done.purged = done.purged + 1
+  end)
   redis.call('ZREMRANGEBYSCORE', P .. ':workers', '-inf', at)
-  return {resend, requeued, lost, timed_out, expired, purged}
+  return {resend, done.requeued, done.lost, done.timed_out, done.expired, done.purged, done.damaged}
 end
 redis.register_function('sweep@VERSION@', sweep)
