@@ -249,6 +249,18 @@ class AsyncClient:
         request = pb.CancelJobRequest(name=_requests.job_name(name), request_id=_requests.new_request_id())
         return _convert.job((await self._connection.unary("CancelJob", request)).job)
 
+    async def resubmit(self, name: str) -> Job:
+        """Returns a new job for the image of a dead letter, with the same options.
+
+        A dead letter is a job that FAILED or EXPIRED through no fault of its image; the server keeps the image a while.
+
+        Raises:
+            FailedPrecondition: It is no dead letter, or its image is gone (NO_DEAD_LETTER).
+            NotFound: There is no such job.
+        """
+        request = pb.ResubmitJobRequest(name=_requests.job_name(name), request_id=_requests.new_request_id())
+        return _convert.job((await self._connection.unary("ResubmitJob", request)).job)
+
     async def delete(self, name: str) -> DeleteReceipt:
         """Purges image, pictures, result and record of a job at once, and returns the receipt.
 

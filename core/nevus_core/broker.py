@@ -42,8 +42,8 @@ _REFUSALS = ("DENIED", "NOAUTH", "NOPERM", "WRONGPASS")
 """Beginnings of errors with which a broker refuses a stranger."""
 
 
-_NO_WRITES = ("MISCONF", "NOREPLICAS", "OOM", "LOADING", "READONLY")
-"""Beginnings of errors with which a broker says that it can't take a write: full disk or memory, no replica."""
+_NO_WRITES = ("MISCONF", "NOREPLICAS", "OOM", "LOADING", "READONLY", "BUSY", "MASTERDOWN", "TRYAGAIN", "UNBLOCKED")
+"""Beginnings of errors of a broker that can't take a write now: full disk or memory, no replica, a failover."""
 
 
 def _away() -> Unavailable:

@@ -13,7 +13,8 @@
     ├── SettingsError           (start-up)           a setting is unknown or out of range
     ├── ModelError              (start-up, commands) a model can't be found, fetched, verified or loaded
     ├── Fenced                  (worker only)        the attempt no longer holds the job; its answer is dropped
-    └── Suspect                 (worker only)        the job's worker died; it is done alone or not at all
+    ├── Suspect                 (worker only)        the job's worker died; it is done alone or not at all
+    └── OtherModel              (worker only)        the job needs a model that this worker does not hold
 
 A class carries the gRPC code and whether a caller may retry; an instance adds the reason (ErrorInfo), a message that is
 safe to show to a stranger, and the values that the message names. Messages never quote pixels, file names or free text
@@ -100,8 +101,8 @@ class RequestIdReused(NevusError):
 
     def __init__(self, request_id: str, job_name: str) -> None:
         super().__init__(
-            f"Request id {request_id} was already used for {job_name} with another image or other options. "
-            "Send a new UUID for new content.",
+            f"Request id {request_id} was already used for {job_name} with other content. "
+            "Send a new UUID with every new request.",
             reason="REQUEST_ID_REUSED",
             metadata={"request_id": request_id, "job": job_name},
         )
@@ -211,3 +212,12 @@ class Suspect(NevusError):
 
     def __init__(self, ref: str) -> None:
         super().__init__(f"Job {ref} is to be done alone.", reason="SUSPECT", metadata={"job": ref})
+
+
+class OtherModel(NevusError):
+    """The job needs a model that this worker does not hold."""
+
+    code = "ABORTED"
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(f"Job {ref} needs another model.", reason="OTHER_MODEL", metadata={"job": ref})

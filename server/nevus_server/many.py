@@ -65,36 +65,30 @@ class ManyStream:
             async with asyncio.TaskGroup() as tasks:
                 await self._places.acquire()
                 async for request in requests:
-                    tasks.create_task(self._one(request))
+                    tasks.create_task(self._one(request.key, request))
                     await self._places.acquire()
         except ExceptionGroup as group:
             # The first of them speaks for all: each is the end of the whole stream.
             raise group.exceptions[0] from None
 
-    async def _one(self, request: pb.AnalyzeManyRequest) -> None:
+    async def _one(self, key: str, request: pb.AnalyzeManyRequest) -> None:
         try:
-            self._check_key(request.key)
-            await self._follow(request)
+            self._check_key(key)
+            ref, final_only = self._intake.new_ref(self._tenant), request.final_only
+            with self._watching.subscribe(ref) as mailbox:
+                job = await self._accept(ref, request)
+                del request  # the broker has the image; this window need not
+                await self._tell(key, final_only, job, mailbox if job.ref == ref else None)
         except Unavailable:
             raise  # not this image's fault: the whole stream ends, the caller resumes
         except NevusError as error:
-            await self._say(request.key, error)
+            await self._say(key, error)
         except Exception:  # one image must not end the others
             fault = InternalError(new_job_id())
             log.exception("internal_error", error_id=fault.metadata["error_id"])
-            await self._say(request.key, fault)
+            await self._say(key, fault)
         finally:
             self._places.release()
-
-    async def _follow(self, request: pb.AnalyzeManyRequest) -> None:
-        ref = self._intake.new_ref(self._tenant)
-        with self._watching.subscribe(ref) as mailbox:
-            job = await self._accept(ref, request)
-            if job.ref == ref:
-                await self._tell(request, job, mailbox)
-                return
-        with self._watching.subscribe(job.ref) as mailbox:  # a repeat of an earlier request
-            await self._tell(request, await self._watching.read(job.ref), mailbox)
 
     async def _accept(self, ref: str, request: pb.AnalyzeManyRequest) -> Job:
         """Accepts one image; a full queue holds the stream instead of refusing the image."""
@@ -106,11 +100,12 @@ class ManyStream:
                     raise
                 await asyncio.sleep(error.retry_after_s / 4)
 
-    async def _tell(self, request: pb.AnalyzeManyRequest, job: Job, mailbox: Subscription) -> None:
-        async for move in self._watching.follow_from(job, mailbox):
-            if request.final_only and not move.event.state.final:
-                continue
-            await self._put(pb.AnalyzeManyResponse(key=request.key, event=event_message(job.id, move)))
+    async def _tell(self, key: str, final_only: bool, job: Job, mailbox: Subscription | None) -> None:
+        """Tells every move of a job; without a mailbox it is that of an earlier request."""
+        moves = self._watching.follow_from(job, mailbox) if mailbox else self._watching.follow(job.ref)
+        async for move in moves:
+            if move.event.state.final or not final_only:
+                await self._put(pb.AnalyzeManyResponse(key=key, event=event_message(job.id, move)))
 
     async def _say(self, key: str, error: NevusError) -> None:
         await self._put(pb.AnalyzeManyResponse(key=key, error=status_of(error)))

@@ -176,8 +176,8 @@ def _artifacts(kinds: Iterable[int], wrong: Violations) -> tuple[Artifact, ...]:
     for kind in kinds:
         if kind not in _ARTIFACTS:
             wrong.add("options.artifacts", "UNKNOWN_ARTIFACT", "must be OVERLAY or MASK.")
-        else:
-            wanted.append(_ARTIFACTS[kind])
+            break
+        wanted.append(_ARTIFACTS[kind])
     return tuple(dict.fromkeys(wanted))
 
 

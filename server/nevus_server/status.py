@@ -30,6 +30,10 @@ PUSHBACK_KEY = "grpc-retry-pushback-ms"
 """Trailing metadata that gRPC's own retries heed."""
 
 
+LONGEST_MESSAGE, LONGEST_VALUE = 1000, 200
+"""Characters. Message and details travel as metadata, which many a client and proxy limits to 8 KiB in all."""
+
+
 def code_of(name: str) -> grpc.StatusCode:
     """Returns gRPC's code for its name, for example "NOT_FOUND"."""
     return grpc.StatusCode[name]
@@ -57,8 +61,9 @@ def trailing_metadata(error: NevusError) -> tuple[tuple[str, str | bytes], ...]:
 
 
 def _status(code: str, message: str, reason: str, metadata: dict[str, str]) -> status_pb2.Status:
-    status = status_pb2.Status(code=code_of(code).value[0], message=message)
-    _attach(status, error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata))
+    values = {key: value[:LONGEST_VALUE] for key, value in metadata.items()}
+    status = status_pb2.Status(code=code_of(code).value[0], message=message[:LONGEST_MESSAGE])
+    _attach(status, error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=values))
     return status
 
 

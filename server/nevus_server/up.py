@@ -18,6 +18,7 @@ from types import FrameType
 
 from nevus_core.errors import SettingsError
 from nevus_core.settings import ServerSettings, WorkerSettings, load_settings
+from nevus_server.address import free_address
 from nevus_server.embedded import EmbeddedBroker
 from nevus_server.probe import ready
 
@@ -77,8 +78,9 @@ def run(*, listen: str | None, data: Path, workers: int) -> int:
         SettingsError: A setting is wrong, the data folder is in use, or the address can't be listened on.
         Unavailable: The broker did not start.
     """
-    server = load_settings(ServerSettings, listen=listen)
-    load_settings(WorkerSettings)  # before anything is started
+    # Whatever can be wrong is found before anything is started.
+    address = free_address(load_settings(ServerSettings, listen=listen).listen)
+    load_settings(WorkerSettings)
     with ExitStack() as undo:
         _catch_signals(undo)
         try:
@@ -93,12 +95,12 @@ def run(*, listen: str | None, data: Path, workers: int) -> int:
             for worker in crew:
                 worker.start()
             undo.callback(_stop, crew)
-            front = Child("front end", ["serve", "--listen", server.listen], environ)
+            front = Child("front end", ["serve", "--listen", address], environ)
             front.start()
             undo.callback(_stop, [front])
 
-            _wait_until_ready(front, crew, server)
-            say(f"ready at {server.listen} — NOT FOR CLINICAL USE. Ctrl-C stops.")
+            _wait_until_ready(front, crew, address)
+            say(f"ready at {address} — NOT FOR CLINICAL USE. Ctrl-C stops.")
             return _watch_over(broker, front, crew)
         except _Stopped:
             say("stopping: finishing what is held, then the broker")
@@ -131,8 +133,8 @@ def _environ(redis_url: str) -> dict[str, str]:
     return environ
 
 
-def _wait_until_ready(front: Child, crew: list[Child], server: ServerSettings) -> None:
-    while not ready(server.listen):
+def _wait_until_ready(front: Child, crew: list[Child], address: str) -> None:
+    while not ready(address):
         if front.ended():
             raise SettingsError("The front end did not start; its message is above.")
         if all(worker.ended() for worker in crew):

@@ -63,8 +63,10 @@ class Watching:
             NotFound: The job was deleted meanwhile.
             Unavailable: The broker can't be reached, or this front end drains.
         """
-        seen, first = min(after_revision, job.revision), True
+        seen, first = after_revision, True
         while True:
+            if job.revision < seen:  # a broker that failed over lost moves: what stands now is told again
+                seen = job.revision - 1
             for event in job.events:
                 if event.revision > seen:
                     seen = event.revision
@@ -112,11 +114,11 @@ async def _live(mailbox: Subscription, seen: int) -> AsyncIterator[JobEvent]:
         event = await mailbox.next()
         if event is None:
             return
-        if event.revision <= seen:
-            continue
         incomplete = _tells_regions(event) and event.regions is None
         if event.revision > seen + 1 or event.state.final or incomplete:
             return
+        if event.revision <= seen:
+            continue
         seen = event.revision
         yield event
 

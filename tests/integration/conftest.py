@@ -34,7 +34,9 @@ async def front(broker_url: str, key_prefix: str, clock: ManualClock) -> AsyncIt
 @pytest.fixture
 def work(broker_url: str, key_prefix: str, clock: ManualClock) -> Iterator[WorkStore]:
     """A worker's half."""
-    store = WorkStore(redis.Redis.from_url(broker_url, **CONNECTION), key_prefix, "w1", LEASE_MS, clock)
+    store = WorkStore(
+        redis.Redis.from_url(broker_url, **CONNECTION), key_prefix, "w1", LEASE_MS, ["notebook-cnn@1"], clock
+    )
     yield store
     store.close()
 

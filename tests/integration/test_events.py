@@ -123,4 +123,4 @@ async def test_following_starts_where_asked_and_copes_with_a_revision_of_the_fut
     with hub.subscribe("default/a") as mailbox:
         ahead = watching.follow_from(await watching.read("default/a"), mailbox, 7)
         await asyncio.to_thread(_live_and_end, work, "default/a")
-        assert [move.event.revision async for move in ahead] == [2, 3, 4, 5]
+        assert [move.event.revision async for move in ahead] == [1, 2, 3, 4, 5]

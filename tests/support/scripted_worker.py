@@ -30,7 +30,7 @@ class ScriptedWorker:
         self, broker_url: str, prefix: str, *, models: tuple[ModelCard, ...] = (made_up.CARD,), worker_id: str = "w"
     ) -> None:
         self._client = redis.Redis.from_url(broker_url, **CONNECTION)
-        self.store = WorkStore(self._client, prefix, worker_id, lease_ms=30_000)
+        self.store = WorkStore(self._client, prefix, worker_id, 30_000, [card.key for card in models])
         self._keys = Keys(prefix)
         self._info = made_up.worker_info(worker_id, models)
         self._stop = threading.Event()

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, signals
 from celery.app.amqp import AMQP
+from celery.apps import worker as celery_command
 from celery.exceptions import Reject, SecurityWarning
 from kombu.connection import Connection
 
 from nevus_core.celery_config import celery_config
-from nevus_core.errors import Unavailable
+from nevus_core.errors import OtherModel, Unavailable
 from nevus_core.keys import TASK_NAME, Keys, queue_names
 from nevus_core.settings import CommonSettings
+
+PUT_BACK_PAUSE_S = 0.2
+"""Before a message that can't be dealt with here goes back, so that it does not run in circles."""
 
 
 class PromptConnection(Connection):
@@ -42,7 +47,8 @@ def make_app(settings: CommonSettings, run_job: Callable[[str], None]) -> Celery
     def analyze_job(ref: str) -> None:
         try:
             run_job(ref)
-        except Unavailable as error:
+        except (Unavailable, OtherModel) as error:
+            time.sleep(PUT_BACK_PAUSE_S)
             raise Reject(error.reason, requeue=True) from error
 
     return app
@@ -79,6 +85,7 @@ def run_worker(
 
     # Celery warns root of what pickle could do; we take JSON alone, and containers run as a user of their own.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    celery_command.safe_say = _say_nothing  # "worker: Warm shutdown" on the terminal of `nevus up`
     signals.setup_logging.connect(keep_our_logs, weak=False)
     signals.worker_ready.connect(ready, weak=False)
     signals.worker_shutting_down.connect(stopping, weak=False)
@@ -94,3 +101,7 @@ def run_worker(
         loglevel="WARNING",
     )
     worker.start()
+
+
+def _say_nothing(*_: object, **__: object) -> None:
+    pass

@@ -5,6 +5,7 @@ Light to import, for `nevus --help` reads it; the work is imported when a comman
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -48,10 +49,16 @@ def work(
     One process a core is right on a CPU, one a card on a GPU. Ctrl-C or SIGTERM finishes what it holds.
     """
     from nevus_core.settings import WorkerSettings, load_settings
-    from nevus_workers.main import run
 
     try:
-        run(load_settings(WorkerSettings, redis_url=redis, models=str(models) if models else None, threads=threads))
+        settings = load_settings(
+            WorkerSettings, redis_url=redis, models=str(models) if models else None, threads=threads
+        )
+        # A second wall behind the header's check; OpenCV reads it when it is imported.
+        os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(settings.max_pixels)
+        from nevus_workers.main import run
+
+        run(settings)
     except NevusError as error:
         _fail(error)
 

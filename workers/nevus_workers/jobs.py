@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from typing import TypeVar
 
 from nevus_core.errors import Fenced, InternalError, NevusError, Suspect, Unavailable
 from nevus_core.logs import get_logger
@@ -25,6 +26,9 @@ ARTIFACT_SAFETY_MS = 7 * 86_400_000
 """Pictures go with their job; if that never happens they go after this time."""
 
 
+T = TypeVar("T")
+
+
 class CancelledError(Exception):
     """The job is to be cancelled; raised between two stages."""
 
@@ -33,18 +37,18 @@ class Held:
     """The claims that this process is working on, for its heartbeat."""
 
     def __init__(self) -> None:
-        self._claims: dict[str, Claim] = {}
+        self._claims: dict[tuple[str, int], Claim] = {}
         self._lock = threading.Lock()
 
     def add(self, claim: Claim) -> None:
         """Begins to hold."""
         with self._lock:
-            self._claims[claim.ref] = claim
+            self._claims[claim.ref, claim.attempt] = claim
 
     def remove(self, claim: Claim) -> None:
         """Holds it no more."""
         with self._lock:
-            self._claims.pop(claim.ref, None)
+            self._claims.pop((claim.ref, claim.attempt), None)
 
     def all(self) -> list[Claim]:
         """Returns what is held now."""
@@ -59,15 +63,15 @@ class JobRunner:
         store: The records.
         pipeline: Does the work.
         held: Kept up to date for the heartbeat.
-        settle_for_s: How long an outcome is offered to a broker that is away. Longer than the lease makes no sense
-            unless the whole broker was away, and then no lease has ended either.
+        insist_for_s: How long a stage or an outcome is offered to a broker that is away; the sweeper leaves leases
+            alone until workers could be heard again.
     """
 
-    def __init__(self, store: WorkStore, pipeline: Pipeline, held: Held, settle_for_s: float = 30.0) -> None:
+    def __init__(self, store: WorkStore, pipeline: Pipeline, held: Held, insist_for_s: float = 30.0) -> None:
         self._store = store
         self._pipeline = pipeline
         self._held = held
-        self._settle_for_s = settle_for_s
+        self._insist_for_s = insist_for_s
         self._gate = Gate()
 
     def run(self, ref: str) -> None:
@@ -75,6 +79,7 @@ class JobRunner:
 
         Raises:
             Unavailable: The broker can't be reached; the message must come again.
+            OtherModel: This process does not hold its model; the message must go to another one.
         """
         try:
             with self._gate.together():
@@ -101,9 +106,10 @@ class JobRunner:
     def _work(self, claim: Claim) -> str:
         """Returns how it ended: "succeeded", "cancelled" or the reason of the failure."""
         try:
+            _check_image(claim)
             done = self._pipeline.run(claim.data, claim.image, claim.options, self._progress(claim))
         except CancelledError:
-            self._settle(lambda: self._store.settle_cancelled(claim))
+            self._insist(lambda: self._store.settle_cancelled(claim))
             return "cancelled"
         except (Fenced, Unavailable):
             raise
@@ -113,12 +119,12 @@ class JobRunner:
             fault = InternalError(uuid.uuid4().hex[:12])
             log.exception("internal_error", error_id=fault.metadata["error_id"], job=claim.ref)
             return self._fail(claim, fault)
-        self._settle(lambda: self._succeed(claim, done))
+        self._insist(lambda: self._succeed(claim, done))
         return "succeeded"
 
     def _progress(self, claim: Claim) -> Callable[[Stage, tuple[Region, ...] | None], None]:
         def tell(stage: Stage, regions: tuple[Region, ...] | None) -> None:
-            if not self._store.advance(claim, stage, regions):
+            if not self._insist(lambda: self._store.advance(claim, stage, regions)):
                 raise CancelledError
 
         return tell
@@ -128,18 +134,21 @@ class JobRunner:
 
     def _fail(self, claim: Claim, error: NevusError) -> str:
         failure = Failure(code=error.code, reason=error.reason, message=error.message, metadata=error.metadata)
-        self._settle(lambda: self._store.settle_failed(claim, failure))
+        self._insist(lambda: self._store.settle_failed(claim, failure))
         return error.reason
 
-    def _settle(self, write: Callable[[], None]) -> None:
-        """Writes an outcome, again and again while the broker is away: the work is done and fencing keeps it safe."""
-        deadline = time.monotonic() + self._settle_for_s
+    def _insist(self, write: Callable[[], T]) -> T:
+        """Writes again and again while the broker is away: the work is done, and fencing keeps it safe."""
+        deadline = time.monotonic() + self._insist_for_s
         while True:
             try:
-                write()
+                return write()
             except Unavailable:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
-            else:
-                return
+
+
+def _check_image(claim: Claim) -> None:
+    if not claim.data:
+        raise NevusError("The broker no longer has the image. Send it again.", reason="IMAGE_LOST")

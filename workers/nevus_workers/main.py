@@ -9,6 +9,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from nevus_core.errors import ModelError
 from nevus_core.logs import configure_logs, get_logger
 from nevus_core.records import ModelCard, WorkerInfo
@@ -46,7 +48,7 @@ def run(settings: WorkerSettings) -> None:
         models = load_models(settings, undo)
         segmenters = built_in_segmenters()
 
-        store = WorkStore.connect(settings, worker_id)
+        store = WorkStore.connect(settings, worker_id, models)
         undo.callback(store.close)
         held = Held()
         pipeline = Pipeline(models, segmenters, worker_id, poison_sha256=os.environ.get(POISON_VARIABLE, ""))
@@ -62,7 +64,13 @@ def run(settings: WorkerSettings) -> None:
             segmenters=segmenters.names,
             concurrency=threads,
         )
-        heartbeat = Heartbeat(store, held, lambda: info, settings.heartbeat_s, round(settings.lease_s * 1000))
+        heartbeat = Heartbeat(
+            store,
+            held,
+            lambda: replace(info, busy=len(held.all())),
+            settings.heartbeat_s,
+            round(settings.lease_s * 1000),
+        )
         undo.callback(heartbeat.stop)
 
         def ready() -> None:

@@ -36,6 +36,7 @@ from nevus_workers.imaging.regions import Segmentation
 from nevus_workers.imaging.segmenter import Segmenters
 from nevus_workers.models.batcher import Batcher, Prediction
 from nevus_workers.models.engine import Engine
+from nevus_workers.room import Room
 
 Progress = Callable[[Stage, tuple[Region, ...] | None], None]
 """Told at the beginning of every stage but the first; may raise to stop the work."""
@@ -71,6 +72,7 @@ class Pipeline:
         self, models: Mapping[str, ServingModel], segmenters: Segmenters, worker_id: str, *, poison_sha256: str = ""
     ) -> None:
         self._poison_sha256 = poison_sha256
+        self._room = Room()
         self._models = models
         self._segmenters = segmenters
         self._worker_id = worker_id
@@ -91,7 +93,8 @@ class Pipeline:
         model = self._model(options)
         segmenter = self._segmenters.get(options.segmenter)
         watch = _StopWatch()
-        with model.batcher.expected() as announcement:
+        pixels = image.width_px * image.height_px
+        with self._room.of(pixels), model.batcher.expected() as announcement:
             if image.sha256 == self._poison_sha256:
                 os._exit(137)
             image_bgr = decode(data)
@@ -183,6 +186,9 @@ def _check_size(image_bgr: NDArray[np.uint8], image: ImageInfo) -> None:
 
 
 def _quality_issues(segmentation: Segmentation) -> tuple[QualityIssue, ...]:
+    if segmentation.left_out:
+        message = f"{segmentation.left_out} smaller regions are left out; this is hardly the picture of a lesion."
+        return (QualityIssue(kind="TOO_MANY_REGIONS", message=message),)
     if segmentation.regions:
         return ()
     message = "No region stands out from its surroundings; there may be no lesion in the picture."

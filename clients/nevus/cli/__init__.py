@@ -8,6 +8,7 @@ Exit codes: 0 all succeeded, 1 some failed, 2 wrong usage, 3 no server, 130 stop
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from importlib.metadata import version
@@ -48,6 +49,11 @@ def main() -> None:
         build_app()(prog_name="nevus")
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        # Typer deals with a closed pipe; what is left is a full disk and its like.
+        with contextlib.suppress(OSError):
+            typer.echo(f"nevus: The output can't be written: {error.strerror}.", err=True)
+        os._exit(1)  # what is still buffered can't be written either
     except ModuleNotFoundError as error:
         # A plugin's command may import what it needs only when it runs.
         if (error.name or "").partition(".")[0].startswith("nevus"):

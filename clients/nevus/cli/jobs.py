@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
         ("watch", watch, _WATCH_EPILOG),
         ("list", list_jobs, _LIST_EPILOG),
         ("cancel", cancel, None),
+        ("resubmit", resubmit, None),
         ("delete", delete, None),
     ):
         app.command(name, epilog=epilog, rich_help_panel="Jobs")(command)
@@ -103,6 +104,22 @@ def cancel(names: Names, as_json: Json = False, target: Target = TARGET_DEFAULT)
             emit(job_line(job))
         else:
             typer.echo(f"{job.name} {job.state}")
+
+    _each(names, target, one)
+
+
+def resubmit(names: Names, as_json: Json = False, target: Target = TARGET_DEFAULT) -> None:
+    """Submit dead letters again: jobs that failed or expired through no fault of their image. Prints the new jobs.
+
+    The server keeps such images for a while (an hour as shipped). List them: nevus list --state failed
+    """
+
+    def one(client: Client, name: str) -> None:
+        job = client.resubmit(name)
+        if as_json:
+            emit(job_line(job))
+        else:
+            typer.echo(job.name)
 
     _each(names, target, one)
 

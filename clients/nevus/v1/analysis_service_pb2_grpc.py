@@ -143,7 +143,7 @@ class AnalysisServiceServicer(object):
 
     def WatchJob(self, request, context):
         """Streams every move of a job after `after_revision`: the past ones at once, the coming ones as they are made, the
-        regions before the class. Ends with OK after the final move.
+        regions before the class. Ends with OK after the final move; at once, without an event, where that one was seen.
         Errors: as GetJob; UNAVAILABLE when the front end drains: call again with the last revision seen.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -17,10 +17,12 @@ class QualityIssueKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     QUALITY_ISSUE_KIND_UNSPECIFIED: _ClassVar[QualityIssueKind]
     QUALITY_ISSUE_KIND_NO_REGION_FOUND: _ClassVar[QualityIssueKind]
+    QUALITY_ISSUE_KIND_TOO_MANY_REGIONS: _ClassVar[QualityIssueKind]
 INTENDED_USE_UNSPECIFIED: IntendedUse
 INTENDED_USE_NOT_FOR_CLINICAL_USE: IntendedUse
 QUALITY_ISSUE_KIND_UNSPECIFIED: QualityIssueKind
 QUALITY_ISSUE_KIND_NO_REGION_FOUND: QualityIssueKind
+QUALITY_ISSUE_KIND_TOO_MANY_REGIONS: QualityIssueKind
 
 class BoundingBox(_message.Message):
     __slots__ = ("x", "y", "width", "height")

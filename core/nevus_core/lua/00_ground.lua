@@ -9,7 +9,7 @@
 --   P:jobs:<tenant>:<STATE>     zset    the same for one state
 --   P:queued:<queue>            zset    QUEUED refs by the time of their last message
 --   P:reached                   hash    for each queue, the latest of those times that a claimed job had
---   P:deadlines                 zset    refs never started, by the end of their queue_ttl
+--   P:deadlines                 zset    QUEUED refs by the end of their queue_ttl
 --   P:leases                    zset    held refs by the end of their lease
 --   P:timeouts                  zset    held refs by the end of their execution_timeout
 --   P:letters                   zset    refs of dead letters by the time until which their image is kept
@@ -139,6 +139,7 @@ end
 -- Removes every trace of a job; returns the number of objects removed.
 local function purge(P, ref)
   local state, request, artifacts = get(P, ref, 'state', 'request_key', 'artifacts')
+  redis.call('ZREM', P .. ':expiry', ref)
   if not state then return 0 end
   local tenant, id = tenant_of(ref), id_of(ref)
   release(P, ref)
@@ -149,7 +150,6 @@ local function purge(P, ref)
   if request and request ~= '' then redis.call('DEL', request) end
   redis.call('ZREM', P .. ':jobs:' .. tenant, id)
   redis.call('ZREM', P .. ':jobs:' .. tenant .. ':' .. state, id)
-  redis.call('ZREM', P .. ':expiry', ref)
   return removed
 end
 

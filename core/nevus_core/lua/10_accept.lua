@@ -1,5 +1,5 @@
 -- accept(now, ref, request_key, digest, image, options, size_bytes, priority, queue_ttl_ms, execution_timeout_ms,
---        result_ttl_ms, letter_ttl_ms, max_queued, max_queued_tenant, max_bytes, max_bytes_tenant)
+--        result_ttl_ms, letter_ttl_ms, max_queued, max_queued_tenant, max_bytes, max_bytes_tenant, model)
 -- The image's bytes lie under their key already. Returns
 --   {'ACCEPTED', now} | {'REPEATED', id} | {'REUSED', id} | {'NO_IMAGE'}
 --   | {'QUEUE_FULL', queued} | {'QUEUE_QUOTA', queued} | {'STORE_FULL', bytes} | {'STORE_QUOTA', bytes}.
@@ -10,6 +10,9 @@ local function accept(keys, args)
     redis.call('DEL', P .. ':image:' .. ref)
     return {...}
   end
+  -- Said before, and the answer did not arrive.
+  local created = get(P, ref, 'created_ms')
+  if created then return {'ACCEPTED', tonumber(created)} end
   if request ~= '' then
     local seen = redis.call('GET', request)
     if seen then
@@ -28,7 +31,7 @@ local function accept(keys, args)
 
   redis.call('HSET', P .. ':job:' .. ref, 'revision', 0, 'attempt', 0, 'created_ms', at, 'request_key', request,
     'image', args[5], 'options', args[6], 'size_bytes', size, 'priority', args[8], 'execution_timeout_ms', args[10],
-    'result_ttl_ms', args[11], 'letter_ttl_ms', args[12])
+    'result_ttl_ms', args[11], 'letter_ttl_ms', args[12], 'queue_ttl_ms', args[9], 'model', args[17])
   if request ~= '' then redis.call('SET', request, args[4] .. ' ' .. id_of(ref)) end
   redis.call('ZADD', P .. ':jobs:' .. tenant, at, id_of(ref))
   redis.call('ZADD', P .. ':deadlines', at + args[9], ref)

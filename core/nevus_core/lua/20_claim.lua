@@ -1,13 +1,16 @@
--- claim(now, ref, worker, lease_ms, alone): QUEUED to RUNNING with the next attempt and a lease. A suspect (its worker
--- died) is given only to a worker that does nothing beside it (`alone` is '1').
--- Returns {'CLAIMED', attempt, created_ms, at, image, options} | {'GONE'} | {'EXPIRED'} | {'TAKEN', state} | {'SUSPECT'}.
+-- claim(now, ref, worker, lease_ms, alone, models): QUEUED to RUNNING with the next attempt and a lease. A suspect (its worker
+-- died) is given only to a worker that does nothing beside it (`alone` is '1'), a job only to a worker that holds its
+-- model (`models` is '|name@version|name@version|').
+-- Returns {'CLAIMED', attempt, created_ms, at, image, options} | {'GONE'} | {'EXPIRED'} | {'TAKEN', state} | {'SUSPECT'}
+--   | {'OTHER'}.
 local function claim(keys, args)
   local P, ref = keys[1], args[2]
   local at = clock(args[1])
-  local state, queue, created, image, options, timeout =
-    get(P, ref, 'state', 'queue', 'created_ms', 'image', 'options', 'execution_timeout_ms')
+  local state, queue, created, image, options, timeout, model =
+    get(P, ref, 'state', 'queue', 'created_ms', 'image', 'options', 'execution_timeout_ms', 'model')
   if not state then return {'GONE'} end
   if state ~= 'QUEUED' then return {'TAKEN', state} end
+  if not string.find(args[6], '|' .. model .. '|', 1, true) then return {'OTHER'} end
   if queue == 'suspect' and args[5] ~= '1' then return {'SUSPECT'} end
   local deadline = redis.call('ZSCORE', P .. ':deadlines', ref)
   if deadline and at >= tonumber(deadline) then
@@ -44,6 +47,9 @@ redis.register_function('advance@VERSION@', advance)
 -- names the pictures stored just before, as "attempt:kind attempt:kind". Returns 'OK' | 'FENCED'.
 local function settle(keys, args)
   local P, ref = keys[1], args[2]
+  -- Said before, and the answer did not arrive: the same outcome of the same attempt is no late answer.
+  local told, attempt = get(P, ref, 'state', 'attempt')
+  if told == args[4] and attempt == args[3] then return 'OK' end
   local state = held(P, ref, args[3])
   if not state then
     for artifact in string.gmatch(args[7], '[^ ]+') do

@@ -18,13 +18,13 @@ end
 redis.register_function('cancel@VERSION@', cancel)
 
 -- delete(now, ref, receipt_key, receipt_ttl_ms): purges a job and tells its watchers.
--- Returns {'DELETED', objects, image, now} | {'REPEATED', receipt} | {'GONE'}.
+-- Returns {'DELETED', objects, image, now} | {'REPEATED', receipt} | {'REUSED', receipt} | {'GONE'}.
 local function delete(keys, args)
   local P, ref, receipt = keys[1], args[2], args[3]
   local at = clock(args[1])
   if receipt ~= '' then
     local seen = redis.call('GET', receipt)
-    if seen then return {'REPEATED', seen} end
+    if seen then return {cjson.decode(seen).ref == ref and 'REPEATED' or 'REUSED', seen} end
   end
   local image = get(P, ref, 'image')
   if not image then return {'GONE'} end

@@ -18,6 +18,7 @@ local function end_lease(P, ref, at, max_attempts)
     return 'lost'
   end
   enqueue(P, ref, 'suspect', at)
+  redis.call('ZADD', P .. ':deadlines', at + get(P, ref, 'queue_ttl_ms'), ref)
   move(P, ref, state, 'QUEUED', '', at)
   count(P, 'requeued')
   return 'requeued'
@@ -71,8 +72,12 @@ local function sweep(keys, args)
   end)
   for _, queue in ipairs(QUEUES) do
     for _, ref in ipairs(without_message(P, queue, at, args[5], limit)) do
-      enqueue(P, ref, queue, at)
-      ring(ref, queue)
+      if get(P, ref, 'state') then
+        enqueue(P, ref, queue, at)
+        ring(ref, queue)
+      else
+        redis.call('ZREM', P .. ':queued:' .. queue, ref)
+      end
     end
   end
   each(':letters', function(ref) drop_image(P, ref) end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
+import time
 import tracemalloc
 import zlib
 from functools import lru_cache
@@ -257,3 +258,28 @@ def test_damaged_files(kind: str, draw: st.DataObject) -> None:
     for _ in range(draw.draw(st.integers(0, 4))):
         data[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
     tame(bytes(data[: draw.draw(st.integers(0, len(data)))]))
+
+
+def tiff_directory(entries: int, values: int) -> bytes:
+    """Returns a TIFF whose directory repeats one tag, each time with many values."""
+    entry = struct.pack("<HHII", 274, 3, values, 8)
+    return b"II*\x00" + struct.pack("<I", 8) + struct.pack("<H", entries) + entry * entries + bytes(4 + 2 * values)
+
+
+def test_a_directory_of_thousands_of_entries_costs_no_time() -> None:
+    """A quarter of a megabyte must not keep the front end busy for seconds: TIFF, and EXIF in PNG."""
+    bomb = tiff_directory(20_000, 20_000)
+    began = time.process_time()
+    refused(bomb, max_bytes=2**20)
+    chunk = struct.pack(">I", len(bomb)) + b"eXIf" + bomb + bytes(4)
+    png = encode("PNG")
+    assert inspect(png[:33] + 3 * chunk + png[33:], max_bytes=2**20).orientation == 1
+    assert time.process_time() - began < 0.5
+
+
+def test_a_jpeg_of_many_scans_is_refused() -> None:
+    """Each scan costs the decoder a pass over all pixels, however short it is."""
+    jpeg = encode("JPEG", progressive=True)
+    last_scan = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+    assert inspect(jpeg).format == "jpeg"
+    assert refused(jpeg[:-2] + 100 * last_scan + jpeg[-2:]).reason == "UNSUPPORTED_FORMAT"

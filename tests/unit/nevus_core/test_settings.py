@@ -71,3 +71,21 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     broken.write_text("= 3")
     with pytest.raises(SettingsError, match="not valid TOML"):
         load_settings(ServerSettings, {"NEVUS_CONFIG": str(broken)})
+
+
+def test_a_password_of_any_characters_stays_one(tmp_path: Path) -> None:
+    """Characters that mean something in a URL must not become part of a host's name."""
+    secret = tmp_path / "password"
+    secret.write_text("p@ss/w#rd:%?")
+    for url, expected in (
+        ("redis://broker:6379/0", "redis://:p%40ss%2Fw%23rd%3A%25%3F@broker:6379/0"),
+        ("unix:///run/valkey.sock", "unix://:p%40ss%2Fw%23rd%3A%25%3F@/run/valkey.sock"),
+    ):
+        environ = {"NEVUS_REDIS_URL": url, "NEVUS_REDIS_PASSWORD_FILE": str(secret)}
+        assert broker_url(load_settings(ServerSettings, environ)) == expected
+
+
+def test_an_address_of_another_kind_is_refused() -> None:
+    """A URL that no broker answers is found at start, not at the first call."""
+    with pytest.raises(SettingsError, match="redis_url"):
+        load_settings(WorkerSettings, {"NEVUS_REDIS_URL": "amqp://broker"})

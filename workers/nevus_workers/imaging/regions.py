@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+MAX_REGIONS = 1000
+"""Regions that a result may carry: the largest. A picture of dots has hundreds of thousands, and no reader."""
 MAX_CONTOUR_POINTS = 200
 """Points that a stored outline may have; a jagged lesion on a large image has tens of thousands."""
+MAX_POINTS = 20_000
+"""Points that all outlines together may have: where there are many regions, each gets fewer."""
 FIRST_TOLERANCE_PX = 0.5
 """How far the simplified outline may stray at first; doubled until the points are few enough."""
 
@@ -28,24 +32,38 @@ class Segmentation:
     Attributes:
         regions: In the segmenter's order; may be empty.
         mask: uint8 (height_px, width_px), 255 inside a region (holes filled), 0 elsewhere.
+        left_out: How many smaller regions were found beyond MAX_REGIONS; they are in neither.
     """
 
     regions: tuple[Region, ...]
     mask: NDArray[np.uint8]
+    left_out: int = 0
 
 
 def from_contours(contours: Sequence[NDArray[Any]], height_px: int, width_px: int) -> Segmentation:
-    """Returns the segmentation whose regions are the contours given, in their order.
+    """Returns the segmentation whose regions are the contours given, in their order; of too many the largest.
 
     Args:
         contours: As cv2.findContours gives them: int32 (n, 1, 2), x before y.
         height_px: Of the image.
         width_px: Of the image.
     """
+    kept = _largest(contours)
     mask = np.zeros((height_px, width_px), np.uint8)
-    if contours:
-        cv2.drawContours(mask, contours, -1, 255, cv2.FILLED)
-    return Segmentation(tuple(_region(contour) for contour in contours), mask)
+    if kept:
+        cv2.drawContours(mask, kept, -1, 255, cv2.FILLED)
+    max_points = min(MAX_CONTOUR_POINTS, MAX_POINTS // max(len(kept), 1))
+    regions = tuple(_region(contour, max_points) for contour in kept)
+    return Segmentation(regions, mask, left_out=len(contours) - len(kept))
+
+
+def _largest(contours: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
+    """Returns the MAX_REGIONS contours with the largest areas, in the order given."""
+    if len(contours) <= MAX_REGIONS:
+        return contours
+    areas = np.array([cv2.contourArea(contour) for contour in contours])
+    largest = np.sort(np.argsort(areas, kind="stable")[-MAX_REGIONS:])
+    return [contours[index] for index in largest]
 
 
 def simplify(contour: NDArray[Any], max_points: int = MAX_CONTOUR_POINTS) -> NDArray[Any]:
@@ -58,11 +76,11 @@ def simplify(contour: NDArray[Any], max_points: int = MAX_CONTOUR_POINTS) -> NDA
     return outline
 
 
-def _region(contour: NDArray[Any]) -> Region:
+def _region(contour: NDArray[Any], max_points: int) -> Region:
     """Returns the record of one contour: box and area exact, outline simplified."""
     x, y, width, height = cv2.boundingRect(contour)
     return Region(
         box=Box(x=x, y=y, width=width, height=height),
         area_px=float(cv2.contourArea(contour)),
-        contour=tuple(int(value) for value in simplify(contour).reshape(-1)),
+        contour=tuple(int(value) for value in simplify(contour, max_points).reshape(-1)),
     )
