@@ -177,14 +177,41 @@ def _import_backend() -> str:
 
 def _compile(model: Any, card: ModelCard, dtype: np.dtype[Any]) -> Callable[[NDArray[Any]], Any]:
     """Returns a function from a batch of one dtype to probabilities (n, 1): one graph for every n on TensorFlow."""
+    forward = _batch_invariant(model)
     if _import_backend() != "tensorflow":
-        return lambda batch: model.predict_on_batch(batch.astype(np.float32))
+        import keras
+
+        return lambda batch: keras.ops.convert_to_numpy(forward(keras.ops.cast(batch, "float32")))
     import tensorflow as tf
 
     shape = (None, card.input_height_px, card.input_width_px, 3)
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.as_dtype(dtype))])  # type: ignore[untyped-decorator,unused-ignore]
     def compiled(batch: Any) -> Any:
-        return model(tf.cast(batch, tf.float32), training=False)
+        return forward(tf.cast(batch, tf.float32))
 
     return lambda batch: compiled(tf.constant(batch)).numpy()
+
+
+def _batch_invariant(model: Any) -> Callable[[Any], Any]:
+    """Returns the model's forward pass, so made that an image's answer does not depend on who shares its batch.
+
+    What follows a Flatten is applied image by image: a matrix product of one row is summed in another order than one of
+    several rows. For the 242,064 terms of notebook-cnn that alone moved probabilities by up to 1.5e-5; so they are equal
+    to a direct call of the model on the image within 6e-8. It costs 0.6 of 16.6 ms of CPU an image (2026-11-23).
+    """
+    import keras
+
+    flatten = next((at for at, layer in enumerate(model.layers) if isinstance(layer, keras.layers.Flatten)), None)
+    if flatten is None or not isinstance(model, keras.Sequential):
+        return lambda batch: model(batch, training=False)
+    body = keras.Model(model.inputs, model.layers[flatten].output)
+    head = model.layers[flatten + 1 :]
+
+    def one(features: Any) -> Any:
+        row = features[None]
+        for layer in head:
+            row = layer(row)
+        return row[0]
+
+    return lambda batch: keras.ops.map(one, body(batch, training=False))

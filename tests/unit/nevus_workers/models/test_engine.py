@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -15,15 +16,14 @@ from nevus_core.errors import ModelError
 from nevus_workers.models import architectures
 from nevus_workers.models.engine import KerasEngine, configure_threads
 from nevus_workers.models.preparation import prepare
+from nevus_workers.models.repository import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from nevus_core.records import ModelCard
-    from nevus_workers.models.repository import Repository
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,19 @@ def test_answers_as_a_direct_keras_call(
     assert np.allclose(engine.predict(batch.astype(np.float32)), expected, atol=1e-6)
     alone = [float(engine.predict(batch[index : index + 1])[0]) for index in range(3)]
     assert np.allclose(alone, expected, atol=1e-6)
+
+
+def test_an_answer_does_not_depend_on_who_shares_the_batch(lesion: Callable[..., NDArray[np.uint8]]) -> None:
+    """Proves with the model that nevus ships: alone, in pairs and in eights an image gets the same probability."""
+    repository = Repository(Path(__file__).parents[4] / "models")
+    card = repository.resolve("notebook-cnn")
+    engine = KerasEngine(card, repository.weights_path(card), max_batch=8)
+    batch = np.stack([engine.prepare(lesion(seed)) for seed in range(8)])
+    alone = np.concatenate([engine.predict(batch[at : at + 1]) for at in range(8)])
+    pairs = np.concatenate([engine.predict(batch[at : at + 2]) for at in range(0, 8, 2)])
+    assert np.ptp(alone) > 0.001
+    assert np.abs(pairs - alone).max() <= 1e-6
+    assert np.abs(engine.predict(batch) - alone).max() <= 1e-6
 
 
 def test_warm_and_shapes(engine: KerasEngine) -> None:
