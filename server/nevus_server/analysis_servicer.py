@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -22,7 +21,7 @@ from nevus_server.listing import Filter, list_jobs
 from nevus_server.many import ManyStream
 from nevus_server.requests import artifact_kind_of, check_labels, check_request_id, job_id_of
 from nevus_server.upload import receive
-from nevus_server.watching import Watching, job_not_found
+from nevus_server.watching import Watching, job_not_found, within
 
 CHUNK_BYTES = 256 * 1024
 ANSWER_MARGIN_S = 0.25
@@ -84,10 +83,10 @@ class AnalysisServicer(AnalysisServiceServicer):
         """Streams every move of a job."""
         ref = _ref(request.name)
         job_id = ref.partition("/")[2]
+        moves = self._watching.follow(ref, _revision(request.after_revision))
         try:
-            async with asyncio.timeout(self._settings.deadline_cap_s):
-                async for move in self._watching.follow(ref, _revision(request.after_revision)):
-                    yield pb.WatchJobResponse(event=event_message(job_id, move))
+            async for move in within(moves, self._settings.deadline_cap_s):
+                yield pb.WatchJobResponse(event=event_message(job_id, move))
         except TimeoutError as error:
             raise _stream_limit(self._settings.deadline_cap_s) from error
 
@@ -99,9 +98,8 @@ class AnalysisServicer(AnalysisServiceServicer):
             moves = self._watching.follow_from(job, mailbox) if job.ref == ref else self._watching.follow(job.ref)
             time_left_s = _time_left_s(context)
             try:
-                async with asyncio.timeout(min(time_left_s, self._settings.deadline_cap_s)):
-                    async for move in moves:
-                        yield pb.AnalyzeResponse(event=event_message(job.id, move))
+                async for move in within(moves, min(time_left_s, self._settings.deadline_cap_s)):
+                    yield pb.AnalyzeResponse(event=event_message(job.id, move))
             except TimeoutError as error:
                 if time_left_s < self._settings.deadline_cap_s:
                     raise DeadlineExceeded(job.name) from error

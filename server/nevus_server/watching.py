@@ -100,6 +100,25 @@ class Watching:
             return job
 
 
+async def within(moves: AsyncIterator[Move], limit_s: float) -> AsyncIterator[Move]:
+    """Yields the moves that come within a time.
+
+    The time counts only while a move is waited for, not while the caller hands one on: a timeout that fires in the
+    caller's own await would look like a cancellation there.
+
+    Raises:
+        TimeoutError: The time is up.
+    """
+    deadline = asyncio.get_running_loop().time() + limit_s
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
+                move = await anext(moves)
+        except StopAsyncIteration:
+            return
+        yield move
+
+
 def job_not_found(job_id: str) -> NotFound:
     """Returns the error for a job that does not exist for this caller."""
     name = job_name(job_id)

@@ -371,3 +371,20 @@ async def _until(ask: Callable[[], Awaitable[str]], wanted: str) -> None:
     async with asyncio.timeout(15):
         while await ask() != wanted:  # noqa: ASYNC110  # another process's state
             await asyncio.sleep(0.05)
+
+
+async def test_a_stream_at_the_servers_limit_is_resumed(
+    settings: ServerSettings, worker: ScriptedWorker, png: bytes
+) -> None:
+    """A watch that reaches the longest time that the server allows ends retryably, and goes on where it was."""
+    async with (
+        serving(replace(settings, deadline_cap_s=0.3)) as port,
+        grpc.aio.insecure_channel(target(port)) as channel,
+    ):
+        analysis = AnalysisServiceStub(channel)
+        call = analysis.Analyze(pb.AnalyzeRequest(image=png))
+        name = (await call.read()).event.job
+        assert (await _refused(call.read())).reason == "STREAM_LIMIT"
+        worker.do(name)
+        rest = analysis.WatchJob(pb.WatchJobRequest(name=name, after_revision=1))
+        assert [response.event.revision async for response in rest] == [2, 3, 4, 5]

@@ -196,9 +196,9 @@ def _compile(model: Any, card: ModelCard, dtype: np.dtype[Any]) -> Callable[[NDA
 def _batch_invariant(model: Any) -> Callable[[Any], Any]:
     """Returns the model's forward pass, so made that an image's answer does not depend on who shares its batch.
 
-    What follows a Flatten is applied image by image: a matrix product of one row is summed in another order than one of
-    several rows. For the 242,064 terms of notebook-cnn that alone moved probabilities by up to 1.5e-5; so they are equal
-    to a direct call of the model on the image within 6e-8. It costs 0.6 of 16.6 ms of CPU an image (2026-11-23).
+    What follows a Flatten is applied image by image: a matrix product of one row is summed in another order than one
+    of several rows. For the 242,064 terms of notebook-cnn that alone moved probabilities by up to 1.5e-5; so they are
+    equal to a direct call of the model on the image within 6e-8. It costs 0.6 of 16.6 ms of CPU an image (2026-11-23).
     """
     import keras
 
