@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,15 +33,34 @@ class System:
             [BIN / "nevus", *words], env=environ(self.target), capture_output=True, text=True, check=check
         )
 
+    @contextlib.contextmanager
+    def another_worker(self, settings: Mapping[str, str]) -> Iterator[None]:
+        """Runs one more worker on the same broker while the context lasts."""
+        url = {"NEVUS_REDIS_URL": f"unix://{self.data.resolve()}/valkey.sock"}
+        process = subprocess.Popen([BIN / "nevus", "work"], env=environ(self.target, {**settings, **url}))
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
 
-def environ(target: str) -> dict[str, str]:
-    """Returns the environment of a command: this one without settings of its own."""
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Waits for a condition, for a bounded time."""
+        deadline = time.monotonic() + START_LIMIT_S
+        while not condition():
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)
+
+
+def environ(target: str, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Returns the environment of a command: this one without settings of its own, and those given."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NEVUS_")}
-    return {**kept, "NEVUS_TARGET": target, "NEVUS_MODELS": str(TOP / "models"), "NEVUS_LOG_LEVEL": "info"}
+    ours = {"NEVUS_TARGET": target, "NEVUS_MODELS": str(TOP / "models"), "NEVUS_LOG_LEVEL": "info"}
+    return {**kept, **ours, **(settings or {})}
 
 
 @contextlib.contextmanager
-def running(folder: Path, workers: int) -> Iterator[System]:
+def running(folder: Path, workers: int, settings: Mapping[str, str] | None = None) -> Iterator[System]:
     """Runs `nevus up` while the context lasts."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -49,7 +68,7 @@ def running(folder: Path, workers: int) -> Iterator[System]:
     log = folder / "up.log"
     words = [BIN / "nevus", "up", "--listen", target, "--data", folder / "data", "--workers", str(workers)]
     with log.open("wb") as out:
-        process = subprocess.Popen(words, env=environ(target), stdout=out, stderr=out)
+        process = subprocess.Popen(words, env=environ(target, settings), stdout=out, stderr=out)
     system = System(target, process, folder / "data", log)
     try:
         deadline = time.monotonic() + START_LIMIT_S
