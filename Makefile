@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 IMAGE ?=
 OUT ?= overlays
+SEED ?= 1
 STAMP := $(VENV)/.installed
 LOCK_FLAGS := -q --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up test slow lint format protos lock clean
+.PHONY: help setup run up test slow chaos lint format protos lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -34,6 +35,9 @@ test: setup ## Run the tests (some minutes)
 
 slow: setup ## Run the long tests as well: real images, thousands of jobs, killed processes
 	@$(BIN)/python -m pytest -q -m 'slow or chaos'
+
+chaos: setup ## Kill workers, brokers and front ends under a load of 2,000 jobs; print what came of it (12 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m chaos storm --jobs 2000 --seed $(SEED)
 
 lint: setup ## Check style, types, contract and generated code
 	@$(BIN)/ruff format --check .
