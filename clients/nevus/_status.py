@@ -108,6 +108,11 @@ def _from_transport(code: str, details: str, target: str) -> errors.NevusError:
         return errors.Unavailable(
             f"The stream to {target} broke.", code="UNAVAILABLE", reason="STREAM_BROKEN", metadata={"target": target}
         )
+    if code == "CANCELLED" and "closed" not in details.lower():
+        # Not by us: a front end that shuts down drops calls that reach it at that moment. All calls may be repeated.
+        return errors.Unavailable(
+            f"{target} dropped the call.", code="UNAVAILABLE", reason="CALL_DROPPED", metadata={"target": target}
+        )
     if code == "RESOURCE_EXHAUSTED" and "larger than max" in details:
         return errors.MessageTooLarge(
             f"The message is over the transport's size limit ({details}). Send large images with upload.",

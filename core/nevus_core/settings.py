@@ -38,9 +38,9 @@ class CommonSettings(msgspec.Struct, frozen=True):
     """File that holds the broker's password, if it has one."""
     key_prefix: Annotated[str, Meta(pattern=r"^[a-z0-9_-]+$")] = "nevus"
     """Before every key and queue name, so that several systems can share a broker."""
-    lease_s: Seconds = 4.0
+    lease_s: Seconds = 3.0
     """How long a worker may be silent before its jobs go to others. At least three heartbeats."""
-    heartbeat_s: Seconds = 1.0
+    heartbeat_s: Seconds = 0.75
     """How often a worker process renews its leases."""
     max_attempts: Count = 3
     """Claims of one job before it FAILS with WORKER_LOST."""

@@ -10,9 +10,14 @@ local function accept(keys, args)
     redis.call('DEL', P .. ':image:' .. ref)
     return {...}
   end
-  -- Said before, and the answer did not arrive.
-  local created = get(P, ref, 'created_ms')
-  if created then return {'ACCEPTED', tonumber(created)} end
+  -- Said before, and the answer did not arrive. The image has just been written again, with an expiry: it stays as long
+  -- as it would have.
+  local created, state = get(P, ref, 'created_ms', 'state')
+  if created then
+    local kept = next(MOVES[state]) or redis.call('ZSCORE', P .. ':letters', ref)
+    redis.call(kept and 'PERSIST' or 'DEL', P .. ':image:' .. ref)
+    return {'ACCEPTED', tonumber(created)}
+  end
   if request ~= '' then
     local seen = redis.call('GET', request)
     if seen then

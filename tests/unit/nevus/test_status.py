@@ -44,6 +44,8 @@ class Failed:
         ("UNKNOWN", "a\nb " * 200, nevus.ServerFault, "a b a b", False),
         # grpc/grpc#36066
         ("INTERNAL", "Internal error from Core", nevus.Unavailable, "broke", True),
+        ("CANCELLED", "CANCELLED", nevus.Unavailable, "dropped", True),
+        ("CANCELLED", "Channel closed!", nevus.ServerFault, "CANCELLED", False),
     ],
 )
 def test_failures_of_the_transport(  # the columns of the table

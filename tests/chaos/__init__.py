@@ -1,0 +1,1 @@
+"""Proof by force: real processes killed, stopped and flooded. `PYTHONPATH=tests python -m chaos --help`."""
