@@ -278,8 +278,8 @@ def _valid_orientation(values: tuple[int, ...]) -> int:
     return values[0] if values and 1 <= values[0] <= 8 else 1
 
 
-_TIFF_INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
-"""TIFF field types that hold integers: BYTE, SHORT, LONG, LONG8."""
+_TIFF_INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 16: "Q", 17: "q"}
+"""TIFF field types that hold integers: BYTE, SHORT, LONG, LONG8, and their signed kin, which libtiff takes as well."""
 _TIFF_TAGS = frozenset({256, 257, 258, 262, 273, 274, 279, 324, 325, 338, 339})
 """Width, height, bits, photometric, strip offsets, orientation, strip lengths, tile offsets and lengths, extra samples,
 sample format."""
@@ -310,8 +310,12 @@ def _directory(
         tag, kind, count, value = struct.unpack_from(order + entry_form, data, position)
         position += struct.calcsize(order + entry_form)
         form = _TIFF_INTEGERS.get(kind)
-        # Of a tag that comes twice the first counts, as in libtiff; so no tag's values are read more than once.
-        if tag not in wanted or tag in found or form is None or count > _MAX_PARTS:
+        # Of a tag that comes twice the first counts, as in libtiff, also where its values are of no use here; so no
+        # tag's values are read more than once, and none passes the limits that libtiff would read otherwise.
+        if tag not in wanted or tag in found:
+            continue
+        found[tag] = ()
+        if form is None or count > _MAX_PARTS:
             continue
         form = f"{order}{count}{form}"
         if struct.calcsize(form) <= inline:

@@ -231,11 +231,13 @@ class StoreMachine(RuleBasedStateMachine):
             if request_id:
                 self.model.receipts[receipt] = ref
 
-    @rule(data=st.data(), extra=st.sampled_from([-1, 0, 0, 1, 700]))
-    def wait(self, data: st.DataObject, extra: int) -> None:
-        """Time passes: about until something is due."""
+    @rule(data=st.data(), extra=st.sampled_from([-1, 0, 0, 1, 700]), swept=st.booleans())
+    def wait(self, data: st.DataObject, extra: int, *, swept: bool) -> None:
+        """Time passes, about until something is due; perhaps the sweeper comes just then."""
         due = self.model.appointments()[:2]
         self.clock.advance(max(0, data.draw(st.sampled_from(due)) - self.clock() + extra) if due else 100)
+        if swept:
+            self._sweep(leases=True)
 
     @precondition(lambda self: any(job.lease for job in self.model.jobs.values()))
     @rule(extra=st.sampled_from([-1, 0, 1]), again=st.booleans())
@@ -243,7 +245,7 @@ class StoreMachine(RuleBasedStateMachine):
         """A lease is not renewed, and runs out about when the sweeper comes; perhaps the job is tried again at once."""
         first = min(job.lease for job in self.model.jobs.values() if job.lease)
         self.clock.advance(max(0, first - self.clock() + extra))
-        self.sweep(leases=True, other=False)
+        self._sweep(leases=True)
         for job in list(self.model.jobs.values()) if again else ():
             if job.queue == "suspect" and job.state is State.QUEUED:
                 self._claim(job, alone=True, racers=1)
@@ -251,14 +253,23 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(leases=st.sampled_from([True, True, True, False]), other=st.booleans())
     def sweep(self, *, leases: bool, other: bool) -> None:
         """The sweeper sweeps; another one that comes while it holds the lock does nothing."""
-        arguments = {"lock_ms": LONG_MS, "max_attempts": MAX_ATTEMPTS, "lost_ms": LOST_MS, "leases": leases}
-        swept = self.loop.run(self.front.sweep("s1", **arguments))  # type: ignore[arg-type]
+        arguments = self._sweep(leases=leases)
+        if other:
+            assert not self.loop.run(self.front.sweep("s2", **arguments)).resend
+
+    def _sweep(self, *, leases: bool) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "lock_ms": LONG_MS,
+            "max_attempts": MAX_ATTEMPTS,
+            "lost_ms": LOST_MS,
+            "leases": leases,
+        }
+        swept = self.loop.run(self.front.sweep("s1", **arguments))
         resend, done = self.model.sweep(leases=leases)
         assert set(swept.resend) == resend
         assert len(swept.resend) == len(resend)
         assert {name: getattr(swept, name) for name in done} == done
-        if other:
-            assert not self.loop.run(self.front.sweep("s2", **arguments)).resend  # type: ignore[arg-type]
+        return arguments
 
     @rule(data=st.data(), number=st.integers(0, 1), leaves=st.booleans())
     def heartbeat(self, data: st.DataObject, number: int, *, leaves: bool) -> None:
@@ -343,12 +354,12 @@ def _ask(store: WorkStore, ref: str, start: threading.Barrier, *, alone: bool) -
 
 @pytest.mark.timeout(600)
 def test_store_does_what_the_model_does(broker_url: str) -> None:
-    """Thirty runs of up to two hundred calls: long ones, for lives of jobs are long."""
+    """Sixty runs of up to a hundred calls: long ones, for lives of jobs are long."""
     run_state_machine_as_test(
         lambda: StoreMachine(broker_url),
         settings=settings(
-            max_examples=30,
-            stateful_step_count=200,
+            max_examples=60,
+            stateful_step_count=100,
             deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
