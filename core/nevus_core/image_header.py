@@ -30,6 +30,8 @@ _MAX_PARTS = 20_000
 """Chunks, segments or strips a file may have. Bounds the time of the walk; photographs have fewer than 3,000."""
 _BEHIND_THE_END = (struct.error, OverflowError)
 """What `struct` raises for an offset that no file has; OverflowError from 2**63 on."""
+_MAX_PNG_CHUNK = 2**31 - 1
+"""The standard's own bound. OpenCV 5.0 allocates what a chunk claims to have, before it looks whether it is there."""
 _MAX_ENTRIES = 512
 """Entries that a TIFF or EXIF directory may have; real ones have fewer than 100."""
 _MAX_SCANS = 64
@@ -186,13 +188,16 @@ def _read_png(data: bytes) -> _Header:
     length, kind, width, height = struct.unpack_from(">I4sII", data, 8)
     if kind != b"IHDR" or length != 13:
         _corrupt("png", "it does not begin with its header")
-    orientation, frames, position = 0, 1, 8
+    orientation, frames, position, pixels = 0, 1, 8, False
     for _ in range(_MAX_PARTS):
         head = data[position : position + 8]
         if len(head) < 8:
             return _Header(width, height, complete=False, frames=frames)
         length, kind = struct.unpack(">I4s", head)
         body = position + 8
+        if length > _MAX_PNG_CHUNK or (kind == b"IEND" and not pixels):
+            _corrupt("png", "a chunk is too long, or it has no pixels")
+        pixels = pixels or kind == b"IDAT"
         if kind == b"acTL":
             (frames,) = struct.unpack_from(">I", data, body)
         elif kind == b"eXIf" and not orientation:

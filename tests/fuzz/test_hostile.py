@@ -23,6 +23,12 @@ from support.system import System, running
 REAL = Path(__file__).parent.parent.parent.parent / "shared" / "data" / "images"
 LIMIT_S = 5.0
 GROWTH_LIMIT_BYTES = 64 * 2**20
+PEAK_LIMIT_BYTES = 1536 * 2**20
+"""Of one process that decodes one image of at most 64 megapixels at a time."""
+CHUNK_BEHIND_THE_END = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000600000004008020000003f08730b0000000049454e44ae426082ffffffff4944415478"
+)
+"""A PNG without data; behind its end a chunk that claims 4 GiB, which OpenCV 5.0 allocated."""
 
 
 def test_whole_files_are_analysed_or_refused_for_their_kind() -> None:
@@ -60,6 +66,13 @@ def test_bombs_are_answered_in_time() -> None:
             assert process.analyse(name, data, LIMIT_S) in {ANALYSED, *REASONS}, name
 
 
+def test_no_file_takes_gigabytes() -> None:
+    """Memory is bounded by the pixel limit, not by what a chunk claims."""
+    with watched() as process:
+        assert process.analyse("a chunk behind the end", CHUNK_BEHIND_THE_END, LIMIT_S) in REASONS
+        assert process.peak_bytes() < PEAK_LIMIT_BYTES
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_ten_thousand_hostile_files() -> None:
@@ -73,9 +86,11 @@ def test_ten_thousand_hostile_files() -> None:
         for name, data in hostile(files, 10_000, seed=12):
             answers[process.analyse(name, data, LIMIT_S)] += 1
         growth_bytes = process.rss_bytes() - before_bytes
+        peak_bytes = process.peak_bytes()
         print(dict(answers), f"slowest {process.slowest_s:.2f} s, RSS {growth_bytes / 2**20:+.1f} MiB")  # noqa: T201
     assert set(answers) <= {ANALYSED, *REASONS}
     assert growth_bytes < GROWTH_LIMIT_BYTES
+    assert peak_bytes < PEAK_LIMIT_BYTES
 
 
 @pytest.mark.slow

@@ -58,6 +58,12 @@ class Watched:
         """Returns what the process holds in memory now."""
         return int(psutil.Process(self._process.pid).memory_info().rss)
 
+    def peak_bytes(self) -> int:
+        """Returns the most that the process ever held in memory; 0 where the system does not tell."""
+        status = Path(f"/proc/{self._process.pid}/status")
+        lines = status.read_text("ascii").splitlines() if status.exists() else []
+        return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
     def close(self) -> None:
         """Ends the process."""
         self._process.kill()

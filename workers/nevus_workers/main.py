@@ -21,6 +21,7 @@ from nevus_workers.heartbeat import Heartbeat
 from nevus_workers.imaging.decode import silence_decoders
 from nevus_workers.imaging.segmenter import built_in_segmenters
 from nevus_workers.jobs import Held, JobRunner
+from nevus_workers.memory import bound_arenas
 from nevus_workers.models.batcher import Batcher
 from nevus_workers.models.engine import KerasEngine, configure_threads
 from nevus_workers.models.repository import Repository
@@ -39,6 +40,7 @@ def run(settings: WorkerSettings) -> None:
     Raises:
         ModelError: There is no model to serve, or one can't be verified or loaded.
     """
+    bound_arenas()
     configure_logs(settings)
     log.info("settings", **redacted(settings))
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"

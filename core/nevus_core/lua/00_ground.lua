@@ -110,9 +110,11 @@ end
 
 local function drop_image(P, ref)
   redis.call('ZREM', P .. ':letters', ref)
-  if redis.call('DEL', P .. ':image:' .. ref) == 0 then return 0 end
-  weigh(P, tenant_of(ref), -tonumber(get(P, ref, 'size_bytes')))
-  return 1
+  -- The record knows whether the bytes are counted; the image itself may have been taken away by somebody else.
+  if redis.call('HDEL', P .. ':job:' .. ref, 'counted') == 1 then
+    weigh(P, tenant_of(ref), -tonumber(get(P, ref, 'size_bytes')))
+  end
+  return redis.call('DEL', P .. ':image:' .. ref)
 end
 
 -- Whether a failure says nothing against the image, so that it is worth keeping for another try.

@@ -35,7 +35,7 @@ local function accept(keys, args)
   if redis.call('PERSIST', P .. ':image:' .. ref) == 0 then return refuse('NO_IMAGE') end
 
   redis.call('HSET', P .. ':job:' .. ref, 'revision', 0, 'attempt', 0, 'created_ms', at, 'request_key', request,
-    'image', args[5], 'options', args[6], 'size_bytes', size, 'priority', args[8], 'execution_timeout_ms', args[10],
+    'image', args[5], 'options', args[6], 'size_bytes', size, 'counted', 1, 'priority', args[8], 'execution_timeout_ms', args[10],
     'result_ttl_ms', args[11], 'letter_ttl_ms', args[12], 'queue_ttl_ms', args[9], 'model', args[17])
   if request ~= '' then redis.call('SET', request, args[4] .. ' ' .. id_of(ref)) end
   redis.call('ZADD', P .. ':jobs:' .. tenant, at, id_of(ref))
