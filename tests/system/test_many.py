@@ -66,6 +66,18 @@ def test_ctrl_c_in_the_middle_harms_nothing(system: System, tmp_path: Path) -> N
         assert {client.wait(job.name).state for job in accepted} == {"SUCCEEDED"}
 
 
+def test_a_stat_job_overtakes_a_full_bulk_queue(system: System) -> None:
+    """Submitted after 200 bulk jobs, it is done while most of them still wait."""
+    picture = lesion_jpeg(7, 1022, 767)
+    with Client(system.target) as client, ThreadPoolExecutor(16) as threads:
+        bulk = list(threads.map(lambda _: client.submit(picture, priority="bulk").name, range(200)))
+        stat = client.analyze(picture, priority="stat")
+        waiting = [job for job in map(client.get, bulk) if job.state == "QUEUED"]
+        assert stat.state == "SUCCEEDED"
+        assert len(waiting) > 50
+        assert {client.wait(name).state for name in bulk} == {"SUCCEEDED"}
+
+
 @pytest.mark.chaos
 def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
     """kill -9 of one of two workers, three times under load: every job has one result, late ones on a later attempt."""
