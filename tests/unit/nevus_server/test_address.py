@@ -13,8 +13,10 @@ from nevus_server.address import free_address
 def test_port_0_becomes_a_free_port() -> None:
     """The address that comes back can be listened on."""
     host, _, port = free_address("127.0.0.1:0").rpartition(":")
+    assert int(port) > 0
     with socket.socket() as listener:
         listener.bind((host, int(port)))
+        assert listener.getsockname() == (host, int(port))
 
 
 def test_what_can_not_be_listened_on_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
