@@ -257,6 +257,7 @@ class ModelCard(Record, frozen=True, kw_only=True):
         input_width_px, input_height_px: What the network takes.
         colour_order: "bgr" or "rgb".
         scale: Multiplied with the 0..255 pixel values before the network sees them.
+        resampling: How images are brought to the input size: "linear" or, without aliasing, "area".
         classes: Negative class first, positive class last.
         operating_points: Name to threshold on the positive class's probability.
         default_operating_point: Used where a request names none.
@@ -281,6 +282,7 @@ class ModelCard(Record, frozen=True, kw_only=True):
     input_height_px: int
     colour_order: str = "bgr"
     scale: float = 1.0
+    resampling: str = "linear"
     classes: tuple[str, ...] = ("benign", "malignant")
     operating_points: dict[str, float]
     default_operating_point: str

@@ -1,8 +1,9 @@
 """The networks that nevus can build by name. Keras API only, so that any Keras backend runs them.
 
 A card (`model.toml`) names one of these; the engine builds it and loads the card's weights into it. Every network takes
-float32 images (n, height, width, 3) as `engine.prepare` makes them and gives float32 (n, 1): the probability of the
-positive class, 0..1.
+float32 images (n, height, width, 3) as `engine.prepare` makes them. It gives either float32 (n, 1): the probability of
+the positive class, 0..1; or a dictionary of that as `malignant` and of `mask` (n, rows, columns, 1): for each cell the
+probability 0..1 that it belongs to a lesion.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nevus_core.errors import ModelError
+from nevus_workers.models.derm_joint import derm_joint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +44,7 @@ def notebook_cnn() -> Any:
     )
 
 
-_BUILDERS: dict[str, Callable[[], Any]] = {"notebook-cnn": notebook_cnn}
+_BUILDERS: dict[str, Callable[[], Any]] = {"derm-joint": derm_joint, "notebook-cnn": notebook_cnn}
 
 
 def names() -> tuple[str, ...]:

@@ -63,6 +63,7 @@ def check_card(card: ModelCard) -> None:
         "input sizes must be positive": card.input_width_px > 0 and card.input_height_px > 0,
         "colour_order must be bgr or rgb": card.colour_order in {"bgr", "rgb"},
         "scale must be positive": card.scale > 0,
+        "resampling must be linear or area": card.resampling in {"linear", "area"},
         "classes must be two different names": len(card.classes) == len(set(card.classes)) == 2,
         "operating_points must lie in 0..1": all(0 <= threshold <= 1 for threshold in points.values()),
         "default_operating_point must be one of operating_points": card.default_operating_point in points,

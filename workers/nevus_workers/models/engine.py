@@ -88,6 +88,7 @@ class KerasEngine:
             height_px=self._card.input_height_px,
             colour_order=self._card.colour_order,
             scale=self._card.scale,
+            resampling=self._card.resampling,
         )
 
     def predict(self, batch: NDArray[Any]) -> NDArray[np.float32]:
