@@ -40,30 +40,33 @@ class Segmentation:
     left_out: int = 0
 
 
-def from_contours(contours: Sequence[NDArray[Any]], height_px: int, width_px: int) -> Segmentation:
+def from_contours(
+    contours: Sequence[NDArray[Any]], height_px: int, width_px: int, scores: Sequence[float] | None = None
+) -> Segmentation:
     """Returns the segmentation whose regions are the contours given, in their order; of too many the largest.
 
     Args:
         contours: As cv2.findContours gives them: int32 (n, 1, 2), x before y.
         height_px: Of the image.
         width_px: Of the image.
+        scores: One for each contour, 0..1; None where the segmenter has none.
     """
-    kept = _largest(contours)
+    chosen = _largest(contours)
+    kept = [contours[index] for index in chosen]
     mask = np.zeros((height_px, width_px), np.uint8)
     if kept:
         cv2.drawContours(mask, kept, -1, 255, cv2.FILLED)
     max_points = min(MAX_CONTOUR_POINTS, MAX_POINTS // max(len(kept), 1))
-    regions = tuple(_region(contour, max_points) for contour in kept)
+    regions = tuple(_region(contours[index], max_points, scores[index] if scores else None) for index in chosen)
     return Segmentation(regions, mask, left_out=len(contours) - len(kept))
 
 
-def _largest(contours: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
-    """Returns the MAX_REGIONS contours with the largest areas, in the order given."""
+def _largest(contours: Sequence[NDArray[Any]]) -> Sequence[int]:
+    """Returns which are the MAX_REGIONS contours with the largest areas, in the order given."""
     if len(contours) <= MAX_REGIONS:
-        return contours
+        return range(len(contours))
     areas = np.array([cv2.contourArea(contour) for contour in contours])
-    largest = np.sort(np.argsort(areas, kind="stable")[-MAX_REGIONS:])
-    return [contours[index] for index in largest]
+    return [int(index) for index in np.sort(np.argsort(areas, kind="stable")[-MAX_REGIONS:])]
 
 
 def simplify(contour: NDArray[Any], max_points: int = MAX_CONTOUR_POINTS) -> NDArray[Any]:
@@ -76,11 +79,12 @@ def simplify(contour: NDArray[Any], max_points: int = MAX_CONTOUR_POINTS) -> NDA
     return outline
 
 
-def _region(contour: NDArray[Any], max_points: int) -> Region:
+def _region(contour: NDArray[Any], max_points: int, score: float | None) -> Region:
     """Returns the record of one contour: box and area exact, outline simplified."""
     x, y, width, height = cv2.boundingRect(contour)
     return Region(
         box=Box(x=x, y=y, width=width, height=height),
         area_px=float(cv2.contourArea(contour)),
+        score=score,
         contour=tuple(int(value) for value in simplify(contour, max_points).reshape(-1)),
     )
