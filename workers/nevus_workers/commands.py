@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.progress import Progress
+
+    from nevus_workers.training.plan import TrainingPlan
 
 ModelsOption = Annotated[
     Path, typer.Option("--models", metavar="DIR", envvar="NEVUS_MODELS", help="The model repository.")
@@ -64,45 +66,70 @@ def work(
 
 
 def train(
-    name: Annotated[str, typer.Argument(metavar="MODEL", help="What to train: notebook-cnn.")],
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder with labels.csv and images/.")],
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="What to train: derm-joint or notebook-cnn.")],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder with labels.csv, images/, masks/.")],
     run: Annotated[
-        Path, typer.Option("--run", metavar="DIR", help="Checkpoints; the same command goes on from there.")
-    ] = Path("runs/notebook-cnn"),
+        Path | None,
+        typer.Option("--run", metavar="DIR", help="Checkpoints; the same command goes on from there. [runs/MODEL]"),
+    ] = None,
     models: ModelsOption = DEFAULT_MODELS,
     version: Annotated[str, typer.Option("--version", help="Version to write in the repository.")] = "1",
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="One takes every malignant image once.")] = 18,
-    seed: Annotated[int, typer.Option("--seed", help="Of weights, draws and symmetries.")] = 20,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="One takes every malignant image once. [the model's own]")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of weights, draws and variations.")] = 20,
+    cache: Annotated[
+        Path, typer.Option("--cache", metavar="DIR", help="Decoded images (derm-joint), shared by runs.")
+    ] = Path("runs/cache"),
+    measure: Annotated[str, typer.Option("--measure", help="Split of the card's figures: test or val.")] = "test",
     licence: Annotated[str, typer.Option("--licence", help="What the data allow; goes into the card.")] = "Not stated.",
     note: Annotated[str, typer.Option("--note", help="About the data; goes into the card.")] = "",
 ) -> None:
-    """Train a model and write it, with its card and test figures, into the repository.
+    """Train a model and write it, with its card, figures and learning curves, into the repository.
 
-    labels.csv has the columns id, label (benign or malignant), diagnosis, source, has_mask, split (train, val or test);
-    the images are images/ID.jpg. Ctrl-C keeps the last whole epoch; the same command resumes.
+    labels.csv has the columns id, label (benign or malignant), source, split (train, val or test) and, if wanted,
+    diagnosis and has_mask (1 where there is a mask); the images are images/ID.jpg, the masks masks/ID.png, white on
+    black. Ctrl-C keeps the last whole epoch; the same command resumes. derm-joint starts from the ImageNet weights in
+    the model repository. --measure val leaves the test images unseen.
 
-    Example: nevus train notebook-cnn --data ../shared/data --epochs 18
+    Example: nevus train derm-joint --data ../shared/data
     """
-    if name != "notebook-cnn":
-        raise typer.BadParameter(f"there is no recipe for {name}; there is one for notebook-cnn.", param_hint="MODEL")
+    if measure not in {"test", "val"}:
+        raise typer.BadParameter("it is test or val.", param_hint="--measure")
     from nevus_workers.models.repository import Repository
-    from nevus_workers.training.plan import TrainingPlan
     from nevus_workers.training.progress import TrainingBar
     from nevus_workers.training.publish import publish
-    from nevus_workers.training.run import train as train_notebook_cnn
+    from nevus_workers.training.run import train as train_model
 
-    plan = TrainingPlan(data=data, run=run, epochs=epochs, seed=seed)
+    plan = _plan(name, models, epochs, data=data, run=run or Path("runs") / name, seed=seed, cache=cache)
     try:
         with TrainingBar() as bar:
-            train_notebook_cnn(plan, bar)
-        _say("Measuring on the test images ...")
-        card = publish(plan, Repository(models), version=version, licence=licence, data_note=note)
+            train_model(plan, bar)
+        _say(f"Measuring on the {measure} images ...")
+        repository = Repository(models)
+        card = publish(plan, repository, version=version, licence=licence, data_note=note, measure_on=measure)
     except NevusError as error:
         _fail(error)
     except KeyboardInterrupt:
-        _say(f"Stopped. The last whole epoch is in {run}; the same command goes on from there.")
+        _say(f"Stopped. The last whole epoch is in {plan.run}; the same command goes on from there.")
         raise typer.Exit(130) from None
-    _say(f"{card.key}: test AUC {card.evaluation['auc']:.3f}; card and weights in {models / card.name / card.version}.")
+    folder = models / card.name / card.version
+    _say(f"{card.key}: {measure} AUC {card.evaluation['auc']:.3f}; card and weights in {folder}.")
+
+
+def _plan(name: str, models: Path, epochs: int | None, *, cache: Path, **settings: Any) -> TrainingPlan:
+    """Returns the plan of a model by name, its own number of epochs where none is given."""
+    from nevus_workers.training.plan import JointPlan, TrainingPlan
+    from nevus_workers.training.pretrained import PRETRAINED_FILE
+
+    if epochs is not None:
+        settings["epochs"] = epochs
+    if name == "derm-joint":
+        return JointPlan(cache=cache, pretrained=models / PRETRAINED_FILE, **settings)
+    if name == "notebook-cnn":
+        return TrainingPlan(**settings)
+    known = "there is one for derm-joint and one for notebook-cnn"
+    raise typer.BadParameter(f"there is no recipe for {name}; {known}.", param_hint="MODEL")
 
 
 def fetch(

@@ -1,1 +1,1 @@
-"""Making weights for `notebook-cnn` from labelled images. Nothing here is loaded by a serving worker."""
+"""Making weights from labelled images: `notebook-cnn`, `derm-joint`. Nothing here is loaded by a serving worker."""

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nevus_workers.training.plan import TrainingPlan
+    from nevus_workers.training.recipe import Trainee
+
+
+_EXTRA = "extra-"
+"""Before the names of what a trainee stores beside its model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class EpochFigures:
     val_spread: float
     learning_rate: float
     seconds: float
+    val_jaccard: float | None = None
 
 
 class Checkpoint:
@@ -67,26 +73,31 @@ class Checkpoint:
         """`training.csv`."""
         return self._run / "training.csv"
 
-    def restore(self, model: Any) -> list[EpochFigures]:
-        """Puts weights and optimizer back into a built, compiled model; returns the history, empty at the start."""
+    def restore(self, trainee: Trainee) -> list[EpochFigures]:
+        """Puts weights, optimizer and extras back; returns the history, empty at the start."""
         path = self._run / "checkpoint.npz"
         if not path.exists():
             return []
+        model = trainee.model
         with np.load(path) as stored:
             history = [EpochFigures(**row) for row in json.loads(str(stored["history"]))]
             model.set_weights([stored[f"w{index}"] for index in range(len(model.weights))])
             for index, variable in enumerate(model.optimizer.variables):
                 variable.assign(stored[f"o{index}"])
+            extras = [name for name in stored.files if name.startswith(_EXTRA)]
+            trainee.restore({name.removeprefix(_EXTRA): stored[name] for name in extras})
         return history
 
-    def save(self, model: Any, history: list[EpochFigures]) -> None:
+    def save(self, trainee: Trainee, history: list[EpochFigures]) -> None:
         """Writes the state after an epoch; the best weights first, where this epoch is the best."""
-        weights = {f"w{index}": array for index, array in enumerate(model.get_weights())}
+        model = trainee.model
         if history[-1].val_auc >= max(figures.val_auc for figures in history):
-            self._save_arrays("best.npz", weights)
+            self._save_arrays("best.npz", {f"w{index}": array for index, array in enumerate(trainee.judged())})
+        weights = {f"w{index}": array for index, array in enumerate(model.get_weights())}
         optimizer = {f"o{index}": np.asarray(variable) for index, variable in enumerate(model.optimizer.variables)}
+        extras = {f"{_EXTRA}{name}": array for name, array in trainee.extras().items()}
         rows = [asdict(figures) for figures in history]
-        self._save_arrays("checkpoint.npz", weights | optimizer | {"history": np.array(json.dumps(rows))})
+        self._save_arrays("checkpoint.npz", weights | optimizer | extras | {"history": np.array(json.dumps(rows))})
         with (self._run / "training.csv.part").open("w", newline="", encoding="utf-8") as lines:
             writer = csv.DictWriter(lines, fieldnames=list(rows[0]))
             writer.writeheader()

@@ -30,18 +30,29 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One labelled image: its file, whether it is malignant, and which collection it came from."""
+    """One labelled image.
+
+    Attributes:
+        path: Its file.
+        malignant: Its label.
+        source: The collection it came from.
+        diagnosis: As the table gives it; empty where it has no such column.
+        mask: A picture of the lesion, white on black, of the image's size; None where there is none.
+    """
 
     path: Path
     malignant: bool
     source: str
+    diagnosis: str = ""
+    mask: Path | None = None
 
 
 def read_samples(data: Path) -> dict[str, list[Sample]]:
     """Returns the samples of each split, in the order of `labels.csv`.
 
     Args:
-        data: Folder with `labels.csv` (columns id, label, source, split at least) and `images/<id>.jpg`.
+        data: Folder with `labels.csv` (columns id, label, source, split; if wanted diagnosis and has_mask, 1 where
+            there is a mask), `images/<id>.jpg` and `masks/<id>.png`.
 
     Raises:
         SettingsError: the folder, the table, a column or an image is missing, or a split has only one class.
@@ -58,11 +69,21 @@ def read_samples(data: Path) -> dict[str, list[Sample]]:
             raise SettingsError(message)
         splits: dict[str, list[Sample]] = {split: [] for split in SPLITS}
         for row in reader:
-            path = data / "images" / f"{row['id']}.jpg"
-            splits.setdefault(row["split"], []).append(Sample(path, row["label"] == POSITIVE_LABEL, row["source"]))
+            splits.setdefault(row["split"], []).append(_sample(data, row))
     for split in SPLITS:
         _check_split(split, splits[split])
     return splits
+
+
+def _sample(data: Path, row: dict[str, str]) -> Sample:
+    """Returns what one row of the table says."""
+    return Sample(
+        path=data / "images" / f"{row['id']}.jpg",
+        malignant=row["label"] == POSITIVE_LABEL,
+        source=row["source"],
+        diagnosis=row.get("diagnosis") or "",
+        mask=data / "masks" / f"{row['id']}.png" if row.get("has_mask") == "1" else None,
+    )
 
 
 def _check_split(split: str, samples: list[Sample]) -> None:
@@ -79,6 +100,12 @@ def _check_split(split: str, samples: list[Sample]) -> None:
 def labels(samples: Sequence[Sample]) -> NDArray[np.float32]:
     """Returns float32 (n,): 1 where malignant, 0 where benign."""
     return np.array([sample.malignant for sample in samples], np.float32)
+
+
+def class_weights(truth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns float32 (2,): the weights of benign and malignant under which both classes count the same."""
+    share = float(truth.mean())
+    return np.array([0.5 / (1 - share), 0.5 / share], np.float32)
 
 
 def draw_epoch(

@@ -60,6 +60,18 @@ def auc_interval(
     return float(low), float(high)
 
 
+def cross_entropy(labels: NDArray[np.float32], probabilities: NDArray[np.floating]) -> float:
+    """Returns the mean binary cross-entropy; probabilities are kept off 0 and 1 by a millionth."""
+    clipped = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    return float(-np.where(labels > 0, np.log(clipped), np.log(1 - clipped)).mean())
+
+
+def jaccard(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
+    """Returns intersection over union of two masks of one shape, 0..1; 1 where both are empty."""
+    union = np.count_nonzero(truth | found)
+    return np.count_nonzero(truth & found) / union if union else 1.0
+
+
 def rates(labels: NDArray[np.float32], probabilities: NDArray[np.floating], threshold: float) -> Rates:
     """Returns the rates where `probability >= threshold` means malignant."""
     called = probabilities >= threshold

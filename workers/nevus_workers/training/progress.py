@@ -54,7 +54,8 @@ class TrainingBar:
             eta=eta,
         )
         if progress.val_auc is not None:
+            masks = "" if progress.val_jaccard is None else f", mean Jaccard {progress.val_jaccard:.4f}"
             self._bar.console.print(
                 f"epoch {progress.epoch}/{progress.epochs}: loss {progress.loss:.4f}, "
-                f"validation AUC {progress.val_auc:.4f}"
+                f"validation AUC {progress.val_auc:.4f}{masks}"
             )

@@ -1,30 +1,21 @@
-"""Training `notebook-cnn`: epochs from where the last run stopped to the plan's end.
+"""A training run: epochs from where the last run stopped to the plan's end, whatever the model.
 
-The optimizer and the loss are the notebook's (RMSprop, binary cross-entropy). What comes out of a run is its best
-epoch by validation AUC; `publish` makes a model of the repository out of it, finished or not.
+What comes out of a run is its best epoch by validation AUC; `publish` makes a model of the repository out of it,
+finished or not.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from nevus_core.errors import ModelError
-from nevus_workers.models.architectures import NOTEBOOK_SIDE_PX
-from nevus_workers.training import dataset, figures
+from nevus_workers.training import recipe
 from nevus_workers.training.checkpoint import Checkpoint, EpochFigures
-from nevus_workers.training.network import trainable_network
 from nevus_workers.training.plan import Progress, ProgressCallback, TrainingPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from nevus_workers.training.dataset import Sample
+    from nevus_workers.training.recipe import Trainee
 
 COLLAPSED_SPREAD = 1e-3
 """A network whose outputs differ by less (standard deviation on the validation split) answers everybody the same."""
@@ -34,7 +25,7 @@ def train(plan: TrainingPlan, progress: ProgressCallback = lambda _: None) -> li
     """Trains to the plan's end and returns the log, one entry an epoch; goes on where an earlier run stopped.
 
     Args:
-        plan: What to do.
+        plan: What to do; its class says which model.
         progress: Called after every step and at the end of every epoch, in this thread.
 
     Raises:
@@ -46,91 +37,55 @@ def train(plan: TrainingPlan, progress: ProgressCallback = lambda _: None) -> li
     from nevus_workers.models.engine import configure_threads
 
     configure_threads(plan.threads, plan.threads)
-    splits = dataset.read_samples(plan.data)
     checkpoint = Checkpoint(plan)
     keras.utils.set_random_seed(plan.seed)
-    model = trainable_network()
-    model.compile(optimizer=keras.optimizers.RMSprop(plan.learning_rate), loss="binary_crossentropy")
-    model.optimizer.build(model.trainable_variables)
-    history = checkpoint.restore(model)
-    started, first = time.monotonic(), len(history)
-    for epoch in range(first, plan.epochs):
-
-        def report(done: int, images: int, loss: float, val_auc: float | None = None, epoch: int = epoch) -> None:
-            share = epoch - first + done / images
-            eta_s = (time.monotonic() - started) * (plan.epochs - first - share) / share
-            progress(Progress(epoch + 1, plan.epochs, done, images, loss, eta_s, val_auc))
-
-        row = _train_epoch(model, plan, splits, epoch, report)
+    trainee = recipe.start(plan)
+    history = checkpoint.restore(trainee)
+    clock = _Clock(trainee, plan.epochs, first=len(history))
+    for epoch in range(len(history), plan.epochs):
+        row = _train_epoch(trainee, plan, epoch, clock, progress)
         history.append(row)
-        checkpoint.save(model, history)
-        report(1, 1, row.train_loss, row.val_auc)
+        checkpoint.save(trainee, history)
+        eta_s = clock.eta_s(epoch, 1.0)
+        progress(Progress(epoch + 1, plan.epochs, 1, 1, row.train_loss, eta_s, row.val_auc, row.val_jaccard))
         if row.val_spread < COLLAPSED_SPREAD and epoch > 0:
             message = "The network answers the same for every image. Use another seed or a lower learning rate."
             raise ModelError(message, reason="COLLAPSED", metadata={"epoch": str(epoch + 1)})
     return history
 
 
-def predict(model: Any, samples: Sequence[Sample], batch_size: int = 16) -> NDArray[np.float32]:
-    """Returns float32 (n,): the probability of malignant for each sample, in order.
+class _Clock:
+    """How long the rest takes, from how long this process took so far for images that may differ in cost."""
 
-    Args:
-        model: Any Keras model with this architecture's input, such as `trainable_network` or `notebook_cnn`.
-        samples: Read from disk as they are needed.
-        batch_size: Images a pass.
-    """
-    parts = [
-        np.asarray(model.predict_on_batch(images)).reshape(-1)
-        for images, _ in dataset.batches(samples, [0] * len(samples), NOTEBOOK_SIDE_PX, batch_size)
-    ]
-    return np.concatenate(parts).astype(np.float32)
+    def __init__(self, trainee: Trainee, epochs: int, first: int) -> None:
+        self._started, self._first = time.monotonic(), first
+        self._costs = [trainee.images(epoch) * trainee.cost(epoch) for epoch in range(first, epochs)]
+
+    def eta_s(self, epoch: int, share: float) -> float:
+        """Returns the seconds to the run's end after a share of an epoch."""
+        at = epoch - self._first
+        done = sum(self._costs[:at]) + self._costs[at] * share
+        return (time.monotonic() - self._started) * (sum(self._costs) - done) / done
 
 
 def _train_epoch(
-    model: Any,
-    plan: TrainingPlan,
-    splits: dict[str, list[Sample]],
-    epoch: int,
-    report: Any,
+    trainee: Trainee, plan: TrainingPlan, epoch: int, clock: _Clock, progress: ProgressCallback
 ) -> EpochFigures:
     """Trains one epoch, measures it on the validation split, and returns its line of the log."""
     began = time.monotonic()
-    chosen, symmetries = dataset.draw_epoch(
-        splits["train"], np.random.default_rng([plan.seed, epoch]), plan.benign_per_malignant
-    )
-    drawn = [splits["train"][index] for index in chosen]
-    weights = _class_weights(dataset.labels(drawn))
-    total = done = 0.0
-    rate = plan.learning_rate
-    for images, truth in dataset.batches(drawn, symmetries, NOTEBOOK_SIDE_PX, plan.batch_size):
-        rate = _learning_rate(plan, epoch + done / len(drawn))
-        model.optimizer.learning_rate.assign(rate)
-        model.reset_metrics()
-        loss = model.train_on_batch(images, truth[:, None], sample_weight=weights[truth.astype(int)])
-        total, done = total + float(loss) * len(truth), done + len(truth)
-        report(int(done), len(drawn), total / done)
-    probabilities = predict(model, splits["val"], plan.batch_size)
-    truth = dataset.labels(splits["val"])
-    clipped = np.clip(probabilities, 1e-6, 1 - 1e-6)
-    val_loss = -np.where(truth > 0, np.log(clipped), np.log(1 - clipped)).mean()
+    images = trainee.images(epoch)
+    total, done, rate = 0.0, 0, plan.learning_rate
+    for step in trainee.steps(epoch):
+        total, done, rate = total + step.loss * step.images, done + step.images, step.learning_rate
+        progress(Progress(epoch + 1, plan.epochs, done, images, total / done, clock.eta_s(epoch, done / images)))
+    measured = trainee.measure()
     return EpochFigures(
         epoch=epoch + 1,
         train_loss=round(total / done, 5),
-        val_loss=round(float(val_loss), 5),
-        val_auc=round(figures.auc(truth, probabilities), 5),
-        val_spread=round(float(probabilities.std()), 5),
+        val_loss=round(measured.loss, 5),
+        val_auc=round(measured.auc, 5),
+        val_spread=round(measured.spread, 5),
         learning_rate=rate,
         seconds=round(time.monotonic() - began, 1),
+        val_jaccard=None if measured.jaccard is None else round(measured.jaccard, 5),
     )
-
-
-def _class_weights(truth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns float32 (2,): the weights of benign and malignant under which both classes count the same."""
-    share = float(truth.mean())
-    return np.array([0.5 / (1 - share), 0.5 / share], np.float32)
-
-
-def _learning_rate(plan: TrainingPlan, epochs_done: float) -> float:
-    """Returns the rate after so many epochs: a cosine from the plan's to a hundredth of it."""
-    fall = 0.5 * (1 + math.cos(math.pi * min(1.0, epochs_done / plan.epochs)))
-    return plan.learning_rate * (0.01 + 0.99 * fall)

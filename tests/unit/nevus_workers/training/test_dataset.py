@@ -20,6 +20,10 @@ def test_splits_and_labels(tiny_data: Path) -> None:
     assert {split: len(samples) for split, samples in splits.items()} == {"train": 12, "val": 8, "test": 8}
     assert dataset.labels(splits["train"]).sum() == 4
     assert {sample.source for sample in splits["test"]} == {"source-0", "source-1"}
+    assert {sample.diagnosis for sample in splits["val"] if sample.malignant} == {"of malignant"}
+    masks = [sample.mask for sample in splits["train"] if sample.mask]
+    assert len(masks) == 6
+    assert all(mask.is_file() for mask in masks)
 
 
 def test_what_can_not_be_used(tiny_data: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from nevus_core.errors import ModelError, SettingsError
 from nevus_workers.models import architectures
 from nevus_workers.models.engine import KerasEngine
 from nevus_workers.models.repository import Repository
-from nevus_workers.training import run
+from nevus_workers.training import notebook, run
 from nevus_workers.training.network import fold, named_weights, trainable_network
 from nevus_workers.training.plan import Progress, TrainingPlan
 from nevus_workers.training.progress import TrainingBar
@@ -126,7 +126,8 @@ def test_publish(finished: tuple[TrainingPlan, list[Progress]], tmp_path: Path) 
     card = publish(plan, repository, version="3", licence="CC0-1.0", data_note="Drawn by a test.")
     assert repository.resolve("notebook-cnn") == card
     folder = repository.folder(card)
-    assert sorted(path.name for path in folder.iterdir()) == ["model.toml", "notebook-cnn.weights.h5", "training.csv"]
+    published = {"model.toml", "notebook-cnn.weights.h5", "training.csv", "training.png"}
+    assert {path.name for path in folder.iterdir()} == published
     assert card.weights_bytes < 16 * 2**20
     assert set(card.operating_points) == {"balanced", "screening"}
     assert card.evaluation["images"] == 8
@@ -146,7 +147,7 @@ def test_nothing_to_publish_yet(tiny_data: Path, tmp_path: Path) -> None:
 
 def test_collapse_is_found_out(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Proves that a network that answers the same for everybody ends the run with a reason."""
-    monkeypatch.setattr(run, "predict", lambda _model, samples, _size: np.full(len(samples), 0.5, np.float32))
+    monkeypatch.setattr(notebook, "predict", lambda _model, samples, _size: np.full(len(samples), 0.5, np.float32))
     with pytest.raises(ModelError) as caught:
         run.train(plan_for(tiny_data, tmp_path / "run", epochs=3))
     assert caught.value.reason == "COLLAPSED"
