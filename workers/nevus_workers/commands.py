@@ -70,12 +70,15 @@ def train(
     data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder with labels.csv, images/, masks/.")],
     run: Annotated[
         Path | None,
-        typer.Option("--run", metavar="DIR", help="Checkpoints; the same command goes on from there. [runs/MODEL]"),
+        typer.Option(
+            "--run", metavar="DIR", help="Checkpoints; the same command goes on from there. Default: runs/MODEL."
+        ),
     ] = None,
     models: ModelsOption = DEFAULT_MODELS,
     version: Annotated[str, typer.Option("--version", help="Version to write in the repository.")] = "1",
     epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="One takes every malignant image once. [the model's own]")
+        int | None,
+        typer.Option("--epochs", min=1, help="One takes every malignant image once. Default: the model's own."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of weights, draws and variations.")] = 20,
     cache: Annotated[

@@ -32,11 +32,11 @@ def train(plan: TrainingPlan, progress: ProgressCallback = lambda _: None) -> li
         SettingsError: the data can't be used, or the run folder belongs to another plan.
         ModelError: COLLAPSED where the network answers the same for every image after the second epoch.
     """
-    import keras
-
     from nevus_workers.models.engine import configure_threads
 
     configure_threads(plan.threads, plan.threads)
+    import keras
+
     checkpoint = Checkpoint(plan)
     keras.utils.set_random_seed(plan.seed)
     trainee = recipe.start(plan)
