@@ -20,6 +20,8 @@ MASK_STRIDE = 2
 """Pixels of the input for each value of the mask, along each side."""
 DECODER_WIDTHS = {16: 64, 8: 48, 4: 32, 2: 16}
 """Channels of the decoder's map at each stride."""
+NORM_MOMENTUM = 0.97
+"""Of the batch norms' running figures: quick, for training averages the weights and these figures once more."""
 NARROW_STRIDES = (2,)
 """Where the maps are large, a depthwise and a 1x1 convolution stand in for the full 3x3 one."""
 
@@ -59,7 +61,7 @@ def trainable(diagnoses: int, *, dropout: float = 0.3, drop_path: float = 0.1) -
     from keras import layers
 
     pixels = keras.Input((None, None, 3), name="pixels")
-    mask, pooled = _trunk(pixels, LayerStyle(norm_momentum=0.99, drop_path=drop_path))
+    mask, pooled = _trunk(pixels, LayerStyle(norm_momentum=NORM_MOMENTUM, drop_path=drop_path))
     kept = layers.Dropout(dropout, name="dropout")(pooled)
     outputs = {
         "mask": layers.Activation("linear", name="mask")(mask),

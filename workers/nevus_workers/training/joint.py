@@ -145,7 +145,7 @@ class JointTrainee:
 
     def _seed_layers(self, epoch: int) -> None:
         """Makes dropout depend on seed and epoch alone, so that a resumed run drops what an uninterrupted one would."""
-        states = [variable for variable in self._model.variables if variable.dtype == "uint32"]
+        states = [variable for variable in self._model.variables if variable.path.endswith("seed_generator_state")]
         for index, state in enumerate(states):
             state.assign([self._plan.seed, epoch * len(states) + index])
 
