@@ -59,6 +59,8 @@ class ServerSettings(CommonSettings, frozen=True):
 
     listen: str = "127.0.0.1:50051"
     """HOST:PORT of the gRPC port; port 0 takes a free one."""
+    metrics_listen: str = ""
+    """HOST:PORT of Prometheus metrics over HTTP (docs/metrics.md); empty: none. Neither encrypted nor protected."""
     default_model: str = "notebook-cnn"
     """Model of requests that name none."""
     inline_limit_bytes: Bytes = 16 * 2**20
