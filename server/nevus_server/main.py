@@ -79,11 +79,11 @@ async def serving(settings: ServerSettings) -> AsyncIterator[int]:
         await undo.enter_async_context(_background(Sweeper(store, messages, settings).run))
         pace = Pace(store)
         await undo.enter_async_context(_background(pace.run))
-        await _expose(settings, Metrics(store, stream_client, hub), undo)
+        call_ended = await _expose(settings, Metrics(store, stream_client, hub), undo)
 
         intake = Intake(store, messages, fleet, pace, settings)
         watching = Watching(store, hub)
-        server = _grpc_server(settings)
+        server = _grpc_server(settings, call_ended)
         add_AnalysisServiceServicer_to_server(AnalysisServicer(store, intake, watching, settings), server)
         add_ModelServiceServicer_to_server(ModelServicer(fleet), server)
         add_HealthServicer_to_server(health, server)
@@ -126,10 +126,10 @@ def _limits(settings: ServerSettings) -> Limits:
     )
 
 
-def _grpc_server(settings: ServerSettings) -> grpc.aio.Server:
+def _grpc_server(settings: ServerSettings, call_ended: CallEnded) -> grpc.aio.Server:
     limit = settings.inline_limit_bytes + MESSAGE_MARGIN_BYTES
     return grpc.aio.server(
-        interceptors=[CallInterceptor(everybody_is_default)],
+        interceptors=[CallInterceptor(everybody_is_default, call_ended)],
         options=[
             ("grpc.max_receive_message_length", limit),
             ("grpc.max_send_message_length", limit),

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2_grpc import HealthStub
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -129,6 +131,24 @@ async def test_jobs_queues_and_watches(settings: ServerSettings, worker: Scripte
         assert after["nevus_jobs_finished_total", "succeeded"] == 1
         assert after["nevus_queued_jobs", "routine"] == after["nevus_oldest_queued_seconds", "routine"] == 0
         await scrape_until(settings, lambda now: now["nevus_watches",] == 0)
+
+
+async def test_calls_are_counted(settings: ServerSettings, worker: ScriptedWorker, png: bytes) -> None:
+    """Each call by its method and how it ended, a stream that the caller left too; probes are left out."""
+    async with serving(settings) as port, grpc.aio.insecure_channel(target(port)) as channel:
+        analysis = AnalysisServiceStub(channel)
+        name = (await analysis.SubmitJob(pb.SubmitJobRequest(image=png))).job.name
+        with pytest.raises(grpc.aio.AioRpcError):
+            await analysis.GetJob(pb.GetJobRequest(name="jobs/" + "0" * 27))
+        watch = analysis.WatchJob(pb.WatchJobRequest(name=name))
+        await watch.read()
+        watch.cancel()
+        await HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+        seen = await scrape_until(settings, lambda now: ("nevus_rpcs_total", "CANCELLED", "WatchJob") in now)
+    calls = {key[1:]: value for key, value in seen.items() if key[0] == "nevus_rpcs_total"}
+    assert calls == {("OK", "SubmitJob"): 1, ("NOT_FOUND", "GetJob"): 1, ("CANCELLED", "WatchJob"): 1}
+    assert seen["nevus_rpc_seconds_count", "SubmitJob"] == 1
+    assert seen["nevus_rpc_seconds_sum", "SubmitJob"] > 0
 
 
 async def test_no_other_metrics_than_the_documented_ones(settings: ServerSettings, worker: ScriptedWorker) -> None:

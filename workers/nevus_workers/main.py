@@ -26,6 +26,7 @@ from nevus_workers.models.batcher import Batcher
 from nevus_workers.models.engine import KerasEngine, configure_threads
 from nevus_workers.models.repository import Repository
 from nevus_workers.pipeline import Pipeline, ServingModel
+from nevus_workers.stats import Stats
 
 log = get_logger("worker")
 
@@ -47,14 +48,15 @@ def run(settings: WorkerSettings) -> None:
     with ExitStack() as undo:
         configure_threads(settings.engine_threads, 1)
         silence_decoders()
-        models = load_models(settings, undo)
+        stats = Stats()
+        models = load_models(settings, stats, undo)
         segmenters = built_in_segmenters()
 
         store = WorkStore.connect(settings, worker_id, models)
         undo.callback(store.close)
         held = Held()
         pipeline = Pipeline(models, segmenters, worker_id, poison_sha256=os.environ.get(POISON_VARIABLE, ""))
-        runner = JobRunner(store, pipeline, held)
+        runner = JobRunner(store, pipeline, held, stats)
 
         threads = settings.threads or min(2 * settings.max_batch, MOST_AUTO_THREADS)
         info = WorkerInfo(
@@ -69,7 +71,7 @@ def run(settings: WorkerSettings) -> None:
         heartbeat = Heartbeat(
             store,
             held,
-            lambda: replace(info, busy=len(held.all())),
+            lambda: replace(info, busy=len(held.all()), stats=stats.copy()),
             settings.heartbeat_s,
             round(settings.lease_s * 1000),
         )
@@ -90,8 +92,8 @@ def run(settings: WorkerSettings) -> None:
         log.info("stopped")
 
 
-def load_models(settings: WorkerSettings, undo: ExitStack) -> dict[str, ServingModel]:
-    """Returns every model to serve, loaded and warmed; `undo` gets what ends their batchers.
+def load_models(settings: WorkerSettings, stats: Stats, undo: ExitStack) -> dict[str, ServingModel]:
+    """Returns every model to serve, loaded and warmed; `stats` counts their passes, `undo` ends their batchers.
 
     Raises:
         ModelError: There is none, or one can't be verified or loaded.
@@ -101,7 +103,9 @@ def load_models(settings: WorkerSettings, undo: ExitStack) -> dict[str, ServingM
         began = time.monotonic()
         engine = KerasEngine(card, Repository(Path(settings.models)).weights_path(card), settings.max_batch)
         engine.warm()
-        batcher = Batcher(engine.predict, settings.max_batch, settings.max_wait_ms / 1000)
+        batcher = Batcher(
+            engine.predict, settings.max_batch, settings.max_wait_ms / 1000, on_pass=stats.passes_of(card.key)
+        )
         undo.callback(batcher.close)
         models[card.key] = ServingModel(engine, batcher)
         log.info(
