@@ -157,7 +157,8 @@ def work_store(url: str) -> WorkStore:
 def blank_png(size_bytes: int = 0) -> bytes:
     """Returns a file with a PNG's header and so many incompressible bytes behind it; nobody here decodes it."""
     body = png_chunk(b"IDAT", os.urandom(size_bytes))
-    return png_header(1022, 767) + body + png_chunk(b"IEND", b"")
+    file: bytes = png_header(1022, 767) + body + png_chunk(b"IEND", b"")
+    return file
 
 
 async def submit_many(target: str, image: bytes, count: int) -> list[str]:

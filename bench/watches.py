@@ -23,6 +23,7 @@ from typing import Any
 
 import psutil
 
+from bench.scale_canary import Canary
 from bench.scale_hands import STEP_PAUSE_S, STEPS, work
 from bench.scale_stand import Busy, Stand, blank_png, percentile, submit_many
 from bench.scale_watchers import Heard, watch
@@ -69,8 +70,9 @@ def measure(watches: int, renewals: int, per_s: float) -> dict[str, Any]:
             processes[f"client {number + 1}"] = psutil.Process(client.pid)
         busy = Busy(processes)
         began_s = time.monotonic()
-        worker_pipe.send("go")
-        told = _receive(worker_pipe, jobs / per_s + PHASE_LIMIT_S)
+        with Canary(Path(folder) / "canary") as canary:
+            worker_pipe.send("go")
+            told = _receive(worker_pipe, jobs / per_s + PHASE_LIMIT_S)
         flow_s = time.monotonic() - began_s
         shares = busy.shares()
         answers = [_receive(pipe, PHASE_LIMIT_S) for _, pipe in clients]
@@ -87,6 +89,7 @@ def measure(watches: int, renewals: int, per_s: float) -> dict[str, Any]:
         "rss_end_mib": end_rss / 2**20,
         "rss_kib_per_watch": (open_rss - idle_rss) / watches / 1024,
         "busy_cores": shares,
+        "machine": canary.figures(),
         **_judge(answers, told),
     }
 
@@ -170,6 +173,12 @@ def table(found: dict[str, Any]) -> str:
     }
     for name, label in words.items():
         lines.append(f"  {label:<34}" + "".join(f"{value:8.1f}" for value in spread[name].values()))
+    for name, label in {
+        "wakes_late_ms": "the machine: a sleeper wakes late",
+        "disk_ms": "the machine: fdatasync",
+    }.items():
+        p50, p99, most = found["machine"][name].values()
+        lines.append(f"  {label:<34}{p50:8.1f}{p99:24.1f}{most:16.1f}")
     lines.append("  busy, cores: " + ", ".join(f"{name} {share:.2f}" for name, share in found["busy_cores"].items()))
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""What the machine offers to this process, as kernel, container and environment allow: cores, memory, graphics cards."""
+"""What the machine offers to this process, as kernel, container and environment allow: cores, memory, cards."""
 
 from __future__ import annotations
 

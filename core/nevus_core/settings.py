@@ -123,7 +123,7 @@ class WorkerSettings(CommonSettings, frozen=True):
     threads: Automatic = 0
     """Jobs at a time in this process, those on their way to and from the broker included; 0: 2 x max_batch or more."""
     decoders: Automatic = 0
-    """Images that are decoded and segmented at a time; 0: 1 on a CPU (one process a core), a card's share of the cores."""
+    """Images that are decoded and segmented at a time; 0: 1 on a CPU (one process a core), else a card's cores."""
     max_batch: Automatic = 0
     """Largest batch of the network; 0: 8 on a CPU (more gains nothing there and costs memory), 32 on a GPU."""
     max_wait_ms: Annotated[float, Meta(ge=0)] = 2.0
