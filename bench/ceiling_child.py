@@ -38,10 +38,10 @@ def main() -> None:
     words = _words()
     signal.signal(signal.SIGTERM, _leave)
     bound_arenas()
-    configure_threads(words.threads, 1)
+    configure_threads(1, words.threads)
     silence_decoders()
     card = Repository(words.models).resolve(words.model)
-    engine = KerasEngine(card, Repository(words.models).weights_path(card), words.batch)
+    engine = KerasEngine(card, Repository(words.models).weights_path(card), words.batch, words.threads)
     engine.warm()
     segmenter = built_in_segmenters().get(words.segmenter)
     folders: dict[str, list[bytes]] = {}
@@ -119,7 +119,7 @@ def _words() -> argparse.Namespace:
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--model", default="notebook-cnn")
     parser.add_argument("--segmenter", required=True)
-    parser.add_argument("--threads", type=int, default=1, help="of the network")
+    parser.add_argument("--threads", type=int, default=1, help="strips of an image alone")
     parser.add_argument("--batch", type=int, default=8)
     return parser.parse_args()
 

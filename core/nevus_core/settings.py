@@ -129,7 +129,7 @@ class WorkerSettings(CommonSettings, frozen=True):
     max_wait_ms: Annotated[float, Meta(ge=0)] = 2.0
     """Longest wait for a fuller batch while other jobs are on their way to it."""
     engine_threads: Automatic = 0
-    """Threads of the network inside this process; 0: 2 on a CPU with as many cores, all cores beside a GPU."""
+    """Cores that the network may use for an image that is alone; 0: 2 on a CPU. Batches keep to one."""
 
 
 S = TypeVar("S", bound=CommonSettings)

@@ -1,9 +1,8 @@
 """How a worker process divides its part of the machine; each choice is a setting, and 0 there leaves it to `arrange`.
 
-On a CPU one process a core serves best, in batches of 8; more gains nothing and costs memory. Two threads for the
-network inside each cost nothing under full load and let a single request use a core that is idle. Measured on two cores
-on 2026-11-23, two processes, alternating: images/s with two threads against one 1.00 in batches of 8 (with decoding and
-segmenting 1.04), and for one image at a time a median time of 0.85 of the other's.
+On a CPU one process a core serves best, in batches of 8 on one thread; more gains nothing and costs memory. An image
+that is alone is cut into strips, so that it uses a core that is idle: `nevus_workers.models.strips` says what that
+gives.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from nevus_core.settings import WorkerSettings
 
 CPU_BATCH, GPU_BATCH = 8, 32
 MOST_ENGINE_THREADS = 2
-"""On a CPU, where other processes have the other cores."""
+"""On a CPU; measured for two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Arrangement:
         max_batch: Most images in one pass of the network.
         threads: Jobs at a time, those on their way to and from the broker included.
         decoders: Images that are decoded and segmented at a time.
-        engine_threads: Threads of one pass on the CPU.
+        engine_threads: Cores that an image alone may use for its pass on a CPU.
         opencv_threads: Threads of one OpenCV call.
     """
 
@@ -36,6 +35,11 @@ class Arrangement:
     decoders: int
     engine_threads: int
     opencv_threads: int = 1
+
+    @property
+    def strips(self) -> int:
+        """Into how many strips an image alone is cut."""
+        return self.engine_threads if self.device == "cpu" else 1
 
     def described(self) -> dict[str, str | int]:
         """Returns every choice, for the log."""

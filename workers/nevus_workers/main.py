@@ -17,7 +17,7 @@ from nevus_core.machine import cores, gpus
 from nevus_core.records import ModelCard, WorkerInfo
 from nevus_core.settings import WorkerSettings, redacted
 from nevus_core.work_store import WorkStore
-from nevus_workers.arrangement import arrange
+from nevus_workers.arrangement import Arrangement, arrange
 from nevus_workers.celery_worker import make_app, run_worker
 from nevus_workers.heartbeat import Heartbeat
 from nevus_workers.imaging.decode import silence_decoders
@@ -49,10 +49,10 @@ def run(settings: WorkerSettings) -> None:
     with ExitStack() as undo:
         arrangement = arrange(settings, cores(), gpus())
         log.info("arrangement", **arrangement.described())
-        configure_threads(arrangement.engine_threads, 1)
+        configure_threads(1, arrangement.engine_threads)
         silence_decoders()
         stats = Stats()
-        models = load_models(settings, arrangement.max_batch, stats, undo)
+        models = load_models(settings, arrangement, stats, undo)
         segmenters = built_in_segmenters()
 
         store = WorkStore.connect(settings, worker_id, models)
@@ -95,16 +95,19 @@ def run(settings: WorkerSettings) -> None:
         log.info("stopped")
 
 
-def load_models(settings: WorkerSettings, max_batch: int, stats: Stats, undo: ExitStack) -> dict[str, ServingModel]:
+def load_models(
+    settings: WorkerSettings, arrangement: Arrangement, stats: Stats, undo: ExitStack
+) -> dict[str, ServingModel]:
     """Returns every model to serve, loaded and warmed; `stats` counts their passes, `undo` ends their batchers.
 
     Raises:
         ModelError: There is none, or one can't be verified or loaded.
     """
     models = {}
+    max_batch = arrangement.max_batch
     for card in cards_to_serve(settings):
         began = time.monotonic()
-        engine = KerasEngine(card, Repository(Path(settings.models)).weights_path(card), max_batch)
+        engine = KerasEngine(card, Repository(Path(settings.models)).weights_path(card), max_batch, arrangement.strips)
         engine.warm()
         batcher = Batcher(engine.predict, max_batch, settings.max_wait_ms / 1000, on_pass=stats.passes_of(card.key))
         undo.callback(batcher.close)
