@@ -38,6 +38,7 @@ WIDE_BOUNDS = {
     "MAX_HELD_BYTES": str(16 * 2**30),
     "MAX_HELD_BYTES_PER_TENANT": str(16 * 2**30),
     "QUEUE_TTL_S": "86400",
+    "EXECUTION_TIMEOUT_S": "600",
 }
 """Settings without NEVUS_: no measurement here is about refusals."""
 

@@ -65,10 +65,7 @@ def measure(watches: int, renewals: int, per_s: float) -> dict[str, Any]:
             _receive(pipe, PHASE_LIMIT_S)
         open_s = time.monotonic() - began_s
         open_rss = _settled_rss(stand.front)
-        processes = {"front end": stand.front, "broker": stand.broker, "worker": psutil.Process(worker.pid)}
-        for number, (client, _) in enumerate(clients):
-            processes[f"client {number + 1}"] = psutil.Process(client.pid)
-        busy = Busy(processes)
+        busy = Busy(_processes(stand, worker, [client for client, _ in clients]))
         began_s = time.monotonic()
         with Canary(Path(folder) / "canary") as canary:
             worker_pipe.send("go")
@@ -120,6 +117,11 @@ def _judge(answers: list[Answer], told: list[Any]) -> dict[str, Any]:
     events = sum(len(heard) for _, heard, _ in answers)
     broken = [one for _, _, errors in answers for one in errors]
     return {"events": events, "missed": missed, "repeated": repeated, "broken": broken, "delay_ms": spread}
+
+
+def _processes(stand: Stand, worker: BaseProcess, clients: list[BaseProcess]) -> dict[str, psutil.Process]:
+    named = {f"client {number}": psutil.Process(client.pid) for number, client in enumerate(clients, start=1)}
+    return {"front end": stand.front, "broker": stand.broker, "worker": psutil.Process(worker.pid), **named}
 
 
 def _spawn(act: Any, *words: object) -> tuple[BaseProcess, Connection]:
