@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 IMAGE ?=
 OUT ?= overlays
 SEED ?= 1
+BENCH_ARGS ?=
 STAMP := $(VENV)/.installed
 LOCK_FLAGS := -q --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up test slow chaos lint format protos lock clean
+.PHONY: help setup run up test slow chaos bench lint format protos lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -38,6 +39,9 @@ slow: setup ## Run the long tests as well: real images, thousands of jobs, kille
 
 chaos: setup ## Kill workers, brokers and front ends under a load of 2,000 jobs; print what came of it (12 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m chaos storm --jobs 2000 --seed $(SEED)
+
+bench: setup ## Measure against the in-process ceiling (10 minutes); BENCH_ARGS='--in-flight 32 --size 1022x767': a part
+	@PYTHONPATH=tests:. $(BIN)/python -m bench $(BENCH_ARGS)
 
 lint: setup ## Check style, types, contract and generated code
 	@$(BIN)/ruff format --check .

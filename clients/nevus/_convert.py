@@ -32,6 +32,8 @@ def job(message: job_pb2.Job, *, full: bool = True) -> Job:
         full: Whether it was asked for with JobView FULL. BASIC says that the regions are known, but leaves them out: an
             empty tuple would then claim "none found".
     """
+    result = _result(message.result) if message.HasField("result") else None
+    regions = result.regions if result else tuple(map(_region, message.regions))  # a result has the same ones
     return Job(
         name=message.name,
         state=_STATES.get(message.state, JobState.UNSPECIFIED),
@@ -45,8 +47,8 @@ def job(message: job_pb2.Job, *, full: bool = True) -> Job:
         expire_time=_time(message.expire_time) if message.HasField("expire_time") else None,
         options=_options(message.options),
         image=_image(message.image) if message.HasField("image") else None,
-        regions=tuple(map(_region, message.regions)) if full and message.regions_known else None,
-        result=_result(message.result) if message.HasField("result") else None,
+        regions=regions if full and message.regions_known else None,
+        result=result,
         error=failure_from_status(message.error) if message.HasField("error") else None,
     )
 

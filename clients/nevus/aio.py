@@ -122,7 +122,7 @@ class AsyncClient:
         """
         deadline = Deadline(timeout_s)
         event = None
-        async for event in self.stream(image, request_id=request_id, timeout_s=timeout_s, **options):
+        async for event in self._follow(image, request_id, deadline, options, final_only=True):
             if event.final and event.snapshot is not None:
                 return event.snapshot
         if event is None:
@@ -137,12 +137,18 @@ class AsyncClient:
         Raises:
             NevusError: As `submit`; those of the connection come while iterating.
         """
+        return self._follow(image, request_id, Deadline(timeout_s), options)
+
+    def _follow(
+        self, image: Image, request_id: str | None, deadline: Deadline, options: Options, *, final_only: bool = False
+    ) -> AsyncIterator[Event]:
+        """Returns an iterator over the events of an image's job, or over the final one alone."""
         message = _requests.analysis_options(**options)
         request_id = request_id or _requests.new_request_id()
-        deadline = Deadline(timeout_s)
         if _requests.is_large(image):
             return self._connection.follow_upload(image, message, request_id, deadline)
-        request = pb.AnalyzeRequest(image=_requests.read_image(image), options=message, request_id=request_id)
+        data = _requests.read_image(image)
+        request = pb.AnalyzeRequest(image=data, options=message, request_id=request_id, final_only=final_only)
         return self._connection.events(
             Follow(), deadline, lambda: self._connection.open("Analyze", request, deadline.remaining_s())
         )

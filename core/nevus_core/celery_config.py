@@ -21,12 +21,11 @@ def celery_config(settings: CommonSettings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {
-            # Longer than the longest job, or the broker runs it twice.
-            "visibility_timeout": 3 * settings.execution_timeout_max_s,
-            # kombu's default sweep needs about 100 s to give back what a dead worker held (measured); the sweeper of
-            # the front end is quicker still, this is the second net.
-            "unacked_restore_interval": 1,
-            "unacked_restore_throttle": 1,
+            # kombu would keep a second ledger of what is delivered and not yet acknowledged: two transactions a job (a
+            # fifth of a worker's and the broker's work beside the network, docs/performance.md), to give a message
+            # again after a timeout longer than the longest job. The record says who holds a job, and the sweeper sends
+            # a message that is nowhere within seconds; a worker that stops puts back what it has not begun.
+            "ack_emulation": False,
             "health_check_interval": 10,
             "socket_connect_timeout": 5,
             "socket_timeout": 30,

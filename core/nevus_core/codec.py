@@ -22,6 +22,7 @@ _event = msgspec.json.Decoder(JobEvent)
 decode_image = _image.decode
 decode_options = _options.decode
 decode_regions = _regions.decode
+decode_result = _result.decode
 decode_event = _event.decode
 
 

@@ -18,6 +18,7 @@ from nevus_core.codec import decode_image, encode, job_from_hash
 from nevus_core.errors import QuotaExceeded, RequestIdReused, Unavailable
 from nevus_core.functions import library
 from nevus_core.keys import Keys
+from nevus_core.line import AsyncLine
 from nevus_core.records import Artifact, ImageInfo, Job, JobEvent, JobOptions, WorkerInfo, job_name
 from nevus_core.settings import CommonSettings, broker_url
 from nevus_core.states import State
@@ -44,6 +45,7 @@ class NewJob:
         digest: Over image and options; tells a repeat from a reuse.
         image: From the header.
         options: Every default filled in.
+        message: Wakes a worker; pushed into the queue with the record. Empty: none is.
     """
 
     ref: str
@@ -52,6 +54,7 @@ class NewJob:
     digest: str
     image: ImageInfo
     options: JobOptions
+    message: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class FrontStore:
     def __init__(self, client: aioredis.Redis, prefix: str, limits: Limits, clock: Clock | None = None) -> None:
         self.keys = Keys(prefix)
         self._client = client
+        self._line = AsyncLine(client)
         self._limits = limits
         self._clock = clock
 
@@ -115,6 +119,7 @@ class FrontStore:
 
     async def close(self) -> None:
         """Closes every connection."""
+        await self._line.close()
         await self._client.aclose()
 
     async def ping(self) -> None:
@@ -126,7 +131,7 @@ class FrontStore:
         await self._run(("PING",))
 
     async def accept(self, new: NewJob, data: bytes) -> Job:
-        """Stores bytes and record in one round trip; once this returns, the job is the broker's.
+        """Stores bytes, record and message in one round trip; once this returns, the job is the broker's.
 
         Args:
             new: What to accept.
@@ -147,6 +152,7 @@ class FrontStore:
             new.options.priority.value, new.options.queue_ttl_ms, new.options.execution_timeout_ms,
             limits.result_ttl_ms, limits.letter_ttl_ms, limits.max_queued, limits.max_queued_per_tenant,
             limits.max_held_bytes, limits.max_held_bytes_per_tenant, f"{new.options.model}@{new.options.version}",
+            new.message,
         )  # fmt: skip
         store = ("SET", self.keys.image(new.ref), data, "PX", IMAGE_SAFETY_MS)
         _, (verdict, detail) = await self._run(store, words)
@@ -174,7 +180,7 @@ class FrontStore:
             Unavailable: The broker can't be reached.
         """
         (fields,) = await self._run(("HGETALL", self.keys.job(ref)))
-        return job_from_hash(ref, fields) if fields else None
+        return job_from_hash(ref, dict(_pairs(fields))) if fields else None
 
     async def get_many(self, refs: Iterable[str]) -> list[Job]:
         """Returns those of the jobs that exist, in the order asked for.
@@ -186,7 +192,7 @@ class FrontStore:
         if not wanted:
             return []
         rows = await self._run(*[("HGETALL", self.keys.job(ref)) for ref in wanted])
-        return [job_from_hash(ref, fields) for ref, fields in zip(wanted, rows, strict=True) if fields]
+        return [job_from_hash(ref, dict(_pairs(fields))) for ref, fields in zip(wanted, rows, strict=True) if fields]
 
     async def newest(
         self, tenant: str, state: State | None, *, from_ms: int, before_ms: int, offset: int, count: int
@@ -284,6 +290,16 @@ class FrontStore:
         resend = tuple((text(ref), text(queue)) for ref, queue in _pairs(reply[0]))
         return Sweep(resend, *(int(number) for number in reply[1:]))
 
+    async def ring(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        """Pushes (queue, message) pairs, for jobs that lost theirs.
+
+        Raises:
+            Unavailable: The broker can't be reached.
+        """
+        pushes = [("LPUSH", self.keys.messages(queue), message) for queue, message in messages]
+        if pushes:
+            await self._run(*pushes)
+
     async def image(self, ref: str) -> bytes | None:
         """Returns the bytes of a job's image; None where they are gone, as they are after most outcomes.
 
@@ -308,7 +324,7 @@ class FrontStore:
             Unavailable: The broker can't be reached.
         """
         (rows,) = await self._run(("HGETALL", self.keys.stats))
-        return {text(name): int(value) for name, value in rows.items()}
+        return {text(name): int(value) for name, value in _pairs(rows)}
 
     def _words(self, name: str, *args: object) -> tuple[object, ...]:
         return call_args(name, self.keys.prefix, self._clock, *args)
@@ -316,18 +332,12 @@ class FrontStore:
     async def _run(self, *commands: tuple[object, ...]) -> list[Any]:
         with broker_troubles():
             try:
-                return await self._pipeline(commands)
+                return await self._line.run(*commands)
             except redis.ResponseError as error:
                 if not is_missing_function(error):
                     raise
                 await self._client.function_load(library(), replace=True)
-                return await self._pipeline(commands)
-
-    async def _pipeline(self, commands: Iterable[tuple[object, ...]]) -> list[Any]:
-        async with self._client.pipeline(transaction=False) as pipe:
-            for words in commands:
-                pipe.execute_command(*cast("tuple[Any, ...]", words))
-            return await pipe.execute()
+                return await self._line.run(*commands)
 
 
 def _pairs(flat: list[Any]) -> Iterable[tuple[Any, Any]]:

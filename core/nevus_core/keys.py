@@ -59,6 +59,10 @@ class Keys:
         """The Celery queue of a priority, or of the suspects."""
         return f"{self.prefix}.{name}"
 
+    def messages(self, name: str) -> str:
+        """The list in which that queue's messages lie; kombu puts its key prefix before the queue's name."""
+        return f"{self.prefix}:celery:{self.queue(name)}"
+
 
 SUSPECTS = "suspect"
 """Queue of jobs whose worker died; each is retried with nothing beside it, and before all others."""

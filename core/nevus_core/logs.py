@@ -6,7 +6,7 @@ import logging
 import sys
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import FilteringBoundLogger, Processor
 
 from nevus_core.settings import CommonSettings
 
@@ -27,7 +27,8 @@ def configure_logs(settings: CommonSettings) -> None:
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        # What is not logged costs nothing: its methods do nothing at all.
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -43,7 +44,7 @@ def configure_logs(settings: CommonSettings) -> None:
     logging.getLogger("nevus").setLevel(settings.log_level.upper())
 
 
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+def get_logger(name: str) -> FilteringBoundLogger:
     """Returns a logger below `nevus`; `name` is the noun that speaks, for example "sweeper"."""
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger(f"nevus.{name}")
+    logger: FilteringBoundLogger = structlog.get_logger(f"nevus.{name}")
     return logger

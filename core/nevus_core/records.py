@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from nevus_core.states import Stage, State
+from nevus_core.worker_stats import NO_STATS, WorkerStats
 
 PIPELINE_VERSION = "1"
 """Raised whenever the same image, model and segmenter could give another result."""
@@ -178,8 +179,10 @@ class JobEvent(Record, frozen=True, kw_only=True):
     """One move of a job. `revision` rises by one with every move, without gaps.
 
     Attributes:
+        started_ms, expire_ms: On an outcome: when its attempt was claimed (0: never), and when the job is purged.
         regions: On the move that made them known (to stage CLASSIFYING), where they were small enough for the stream;
             the record has them always.
+        result: On SUCCEEDED, where it was small enough for the stream; the record has it always.
     """
 
     revision: int
@@ -187,11 +190,18 @@ class JobEvent(Record, frozen=True, kw_only=True):
     stage: Stage = Stage.NONE
     attempt: int = 0
     at_ms: int
+    started_ms: int = 0
+    expire_ms: int = 0
     regions: tuple[Region, ...] | None = None
+    result: Result | None = None
 
     def with_regions(self, regions: tuple[Region, ...]) -> JobEvent:
         """Returns the same event carrying the regions."""
         return msgspec.structs.replace(self, regions=regions)
+
+    def with_result(self, result: Result) -> JobEvent:
+        """Returns the same event carrying the result."""
+        return msgspec.structs.replace(self, result=result)
 
 
 class Job(Record, frozen=True, kw_only=True):
@@ -236,6 +246,27 @@ class Job(Record, frozen=True, kw_only=True):
     def name(self) -> str:
         """The resource name that clients see."""
         return job_name(self.id)
+
+    def succeeded(self, event: JobEvent) -> Job:
+        """Returns the job as an event that carries its result leaves it; as read from its record, but for `events`."""
+        result = event.result
+        if result is None:
+            raise ValueError(f"{self.name}: the event of revision {event.revision} carries no result")
+        return msgspec.structs.replace(
+            self,
+            state=event.state,
+            stage=event.stage,
+            revision=event.revision,
+            attempt=event.attempt,
+            updated_ms=event.at_ms,
+            started_ms=event.started_ms,
+            finished_ms=event.at_ms,
+            expire_ms=event.expire_ms,
+            regions=result.regions,
+            result=result,
+            worker=result.provenance.worker,
+            artifacts=tuple(f"{event.attempt}:{kind}" for kind in result.artifacts),
+        )
 
 
 def job_name(job_id: str) -> str:
@@ -309,3 +340,4 @@ class WorkerInfo(Record, frozen=True, kw_only=True):
     segmenters: tuple[str, ...]
     concurrency: int
     busy: int = 0
+    stats: WorkerStats = NO_STATS

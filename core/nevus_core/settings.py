@@ -27,6 +27,8 @@ OTHER_NAMES = frozenset({"target", "config", "test_poison_sha256"})
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Bytes = Annotated[int, Meta(ge=1)]
+Automatic = Annotated[int, Meta(ge=0)]
+"""0 leaves the choice to nevus (`nevus_workers.arrangement`)."""
 
 
 class CommonSettings(msgspec.Struct, frozen=True):
@@ -59,6 +61,8 @@ class ServerSettings(CommonSettings, frozen=True):
 
     listen: str = "127.0.0.1:50051"
     """HOST:PORT of the gRPC port; port 0 takes a free one."""
+    metrics_listen: str = ""
+    """HOST:PORT of Prometheus metrics over HTTP (docs/metrics.md); empty: none. Neither encrypted nor protected."""
     default_model: str = "notebook-cnn"
     """Model of requests that name none."""
     inline_limit_bytes: Bytes = 16 * 2**20
@@ -116,14 +120,16 @@ class WorkerSettings(CommonSettings, frozen=True):
     """The model repository's folder."""
     serve_models: str = ""
     """Comma-separated `NAME` or `NAME@VERSION` to load; empty loads the newest version of every model."""
-    threads: Annotated[int, Meta(ge=0)] = 0
-    """Jobs at a time in this process; 0 takes 2 x max_batch, but at most 16."""
-    max_batch: Count = 8
-    """Largest batch of the network. More than 8 gains nothing on a CPU and costs memory."""
+    threads: Automatic = 0
+    """Jobs at a time in this process, those on their way to and from the broker included; 0: 2 x max_batch or more."""
+    decoders: Automatic = 0
+    """Images that are decoded and segmented at a time; 0: 1 on a CPU (one process a core), else a card's cores."""
+    max_batch: Automatic = 0
+    """Largest batch of the network; 0: 8 on a CPU (more gains nothing there and costs memory), 32 on a GPU."""
     max_wait_ms: Annotated[float, Meta(ge=0)] = 2.0
     """Longest wait for a fuller batch while other jobs are on their way to it."""
-    engine_threads: Count = 1
-    """Threads of the network inside this process; one process a core beats one process with many threads."""
+    engine_threads: Automatic = 0
+    """Cores that the network may use for an image that is alone; 0: 2 on a CPU. Batches keep to one."""
 
 
 S = TypeVar("S", bound=CommonSettings)

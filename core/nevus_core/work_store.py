@@ -5,6 +5,7 @@ Every call is one round trip, and every call but `claim` is fenced: it counts on
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from nevus_core.codec import decode_image, decode_options, encode
 from nevus_core.errors import Fenced, OtherModel, Suspect
 from nevus_core.functions import library
 from nevus_core.keys import Keys
+from nevus_core.line import Line
 from nevus_core.records import Artifact, Failure, ImageInfo, JobOptions, Region, Result, WorkerInfo
 from nevus_core.settings import CommonSettings, broker_url
 from nevus_core.states import Stage, State
@@ -66,6 +68,7 @@ class WorkStore:
     ) -> None:
         self._models = "|".join(["", *models, ""])
         self._client = client
+        self._line = Line(client)
         self._keys = Keys(prefix)
         self._worker_id = worker_id
         self._lease_ms = lease_ms
@@ -79,6 +82,7 @@ class WorkStore:
 
     def close(self) -> None:
         """Closes every connection."""
+        self._line.close()
         self._client.close()
 
     def claim(self, ref: str, *, alone: bool = False) -> Claim | None:
@@ -97,7 +101,7 @@ class WorkStore:
             OtherModel: This process does not hold its model; the message has to go to another one.
             Unavailable: The broker can't be reached.
         """
-        words = self._words("claim", ref, self._worker_id, self._lease_ms, int(alone), self._models)
+        words = self._words("claim", ref, self._worker_id, self._lease_ms, int(alone), self._models, uuid.uuid4().hex)
         reply, data = self._run(words, ("GET", self._keys.image(ref)))
         verdict = text(reply[0])
         if verdict == "SUSPECT":
@@ -199,18 +203,12 @@ class WorkStore:
     def _run(self, *commands: tuple[object, ...]) -> list[Any]:
         with broker_troubles():
             try:
-                return self._pipeline(commands)
+                return self._line.run(*commands)
             except redis.ResponseError as error:
                 if not is_missing_function(error):
                     raise
                 self._client.function_load(library(), replace=True)
-                return self._pipeline(commands)
-
-    def _pipeline(self, commands: Iterable[tuple[object, ...]]) -> list[Any]:
-        with self._client.pipeline(transaction=False) as pipe:
-            for words in commands:
-                pipe.execute_command(*words)  # type: ignore[no-untyped-call]
-            return pipe.execute()
+                return self._line.run(*commands)
 
 
 def _unless_fenced(reply: object, claim: Claim) -> str:

@@ -91,11 +91,11 @@ class AnalysisServicer(AnalysisServiceServicer):
             raise _stream_limit(self._settings.deadline_cap_s) from error
 
     async def Analyze(self, request: pb.AnalyzeRequest, context: Any) -> AsyncIterator[pb.AnalyzeResponse]:
-        """Accepts one image and streams every move of its job."""
+        """Accepts one image and streams every move of its job, or the final one."""
         ref = self._intake.new_ref(_tenant())
-        with self._watching.subscribe(ref) as mailbox:
+        with self._watching.subscribe(ref, final_only=request.final_only) as mailbox:
             job = await self._intake.accept(ref, request.image, request.options, request.request_id)
-            moves = self._watching.follow_from(job, mailbox) if job.ref == ref else self._watching.follow(job.ref)
+            moves = self._watching.moves(job, mailbox if job.ref == ref else None, final_only=request.final_only)
             time_left_s = _time_left_s(context)
             try:
                 async for move in within(moves, min(time_left_s, self._settings.deadline_cap_s)):

@@ -44,8 +44,11 @@ def up(
         Path, typer.Option("--data", metavar="DIR", help="Where the embedded broker keeps its data.")
     ] = Path(".nevus"),
     workers: Annotated[
-        int, typer.Option("--workers", min=1, metavar="N", help="Worker processes; one a core is right on a CPU.")
-    ] = 1,
+        int,
+        typer.Option(
+            "--workers", min=0, metavar="N", help="Worker processes. 0: one a graphics card, else one a core."
+        ),
+    ] = 0,
 ) -> None:
     """Run everything on this machine: embedded Valkey, workers, front end.
 

@@ -66,9 +66,10 @@ def job_message(job: Job, *, full: bool = True) -> job_pb2.Job:
         error=status_of_failure(job.failure) if job.failure else None,
     )
     if full:
-        message.regions.extend(_region(region) for region in job.regions or ())
+        regions = [_region(region) for region in job.regions or ()]
+        message.regions.extend(regions)
         if job.result is not None:
-            message.result.CopyFrom(_result(job.result, job))
+            message.result.CopyFrom(_result(job.result, job, regions))  # the same ones
     return message
 
 
@@ -161,7 +162,7 @@ def _region(region: Region) -> result_pb2.Region:
     )
 
 
-def _result(result: Result, job: Job) -> result_pb2.AnalysisResult:
+def _result(result: Result, job: Job, regions: list[result_pb2.Region]) -> result_pb2.AnalysisResult:
     found = result.classification
     classification = result_pb2.Classification(
         label=found.label,
@@ -178,7 +179,7 @@ def _result(result: Result, job: Job) -> result_pb2.AnalysisResult:
         for issue in result.quality_issues
     ]
     return result_pb2.AnalysisResult(
-        regions=[_region(region) for region in result.regions],
+        regions=regions,
         classification=classification,
         quality_issues=issues,
         provenance=_provenance(result.provenance, job),

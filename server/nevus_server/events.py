@@ -17,10 +17,11 @@ import redis
 from redis import asyncio as aioredis
 
 from nevus_core.broker import text
-from nevus_core.codec import decode_event, decode_regions
+from nevus_core.codec import decode_event, decode_regions, decode_result
 from nevus_core.errors import Unavailable
 from nevus_core.logs import get_logger
 from nevus_core.records import JobEvent
+from nevus_core.wire import Wire
 
 log = get_logger("events")
 
@@ -30,11 +31,20 @@ MAILBOX = 64
 BATCH = 500
 """Entries taken from the stream at a time."""
 
+GATHER_S = 0.003
+"""After a read, further events gather for so long: what follows one within it comes with one read, not with several.
+What comes later, as outcomes do after the boxes, is read at once."""
+
 
 class Subscription:
-    """One watcher's mailbox."""
+    """One watcher's mailbox.
 
-    def __init__(self) -> None:
+    Args:
+        final_only: Whether it wants the outcome alone; other events then do not even wake it.
+    """
+
+    def __init__(self, *, final_only: bool = False) -> None:
+        self.final_only = final_only
         self._events: deque[JobEvent] = deque()
         self._stale = False
         self._closed = False
@@ -83,12 +93,12 @@ class EventHub:
     """Reads the stream and fans it out.
 
     Args:
-        client: A client with connections of its own, for it blocks on one of them.
+        client: Its pool makes the one connection, on which the hub blocks.
         stream: The stream's key.
     """
 
     def __init__(self, client: aioredis.Redis, stream: str) -> None:
-        self._client = client
+        self._wire = Wire(client.connection_pool)
         self._stream = stream
         self._last_id = "$"
         self._watchers: dict[str, set[Subscription]] = {}
@@ -101,9 +111,9 @@ class EventHub:
         return sum(len(subscriptions) for subscriptions in self._watchers.values())
 
     @contextlib.contextmanager
-    def subscribe(self, ref: str) -> Iterator[Subscription]:
-        """Opens a mailbox for one job's events from now on."""
-        subscription = Subscription()
+    def subscribe(self, ref: str, *, final_only: bool = False) -> Iterator[Subscription]:
+        """Opens a mailbox for one job's events (or for its outcome alone) from now on."""
+        subscription = Subscription(final_only=final_only)
         if self._closed:
             subscription.close()
         self._watchers.setdefault(ref, set()).add(subscription)
@@ -123,41 +133,55 @@ class EventHub:
 
     async def run(self) -> None:
         """Reads for ever. A broker that is away is waited for; then every watcher reads its record again."""
-        while True:
-            try:
-                await self._find_end()
-                self._mark_all_stale()
-                self._reading = True
-                while True:
-                    await self._read_once()
-            except (redis.RedisError, OSError) as error:
-                if self._reading:
-                    log.warning("event_stream_lost", error=type(error).__name__)
-                self._reading = False
+        try:
+            while True:
+                await self._read_until_lost()
                 await asyncio.sleep(0.2)
+        finally:
+            await self._wire.close()
+
+    async def _read_until_lost(self) -> None:
+        try:
+            await self._find_end()
+            self._mark_all_stale()
+            self._reading = True
+            while True:
+                await self._read_once()
+        except (redis.RedisError, OSError) as error:
+            if self._reading:
+                log.warning("event_stream_lost", error=type(error).__name__)
+            self._reading = False
 
     async def _find_end(self) -> None:
         if self._last_id == "$":
-            newest = await self._client.xrevrange(self._stream, count=1)
+            newest = await self._ask("XREVRANGE", self._stream, "+", "-", "COUNT", 1)
             self._last_id = text(newest[0][0]) if newest else "0-0"
 
     async def _read_once(self) -> None:
         began_at = self._last_id
-        reply: Any = await self._client.xread({self._stream: began_at}, count=BATCH, block=1000)
+        reply = await self._ask("XREAD", "COUNT", BATCH, "BLOCK", 1000, "STREAMS", self._stream, began_at)
         if not reply:
             return
         ((_, entries),) = reply
         for entry_id, fields in entries:
             self._last_id = text(entry_id)
-            self._dispatch(fields)
+            self._dispatch(dict(zip(fields[::2], fields[1::2], strict=True)))
         if len(entries) == BATCH:
             await self._check_trim(began_at)
+        else:
+            await asyncio.sleep(GATHER_S)
 
     async def _check_trim(self, began_at: str) -> None:
         """A reader so far behind that the stream was cut before its place has missed events."""
-        oldest = await self._client.xrange(self._stream, count=1)
+        oldest = await self._ask("XRANGE", self._stream, "-", "+", "COUNT", 1)
         if oldest and _order(text(oldest[0][0])) > _order(began_at):
             self._mark_all_stale()
+
+    async def _ask(self, *words: object) -> Any:
+        (reply,) = await self._wire.ask([words])
+        if isinstance(reply, redis.RedisError):
+            raise reply
+        return reply
 
     def _dispatch(self, fields: dict[bytes, bytes]) -> None:
         watchers = self._watchers.get(text(fields[b"ref"]))
@@ -167,9 +191,15 @@ class EventHub:
             for subscription in watchers:
                 subscription.mark_stale()
             return
+        if b"final" not in fields:
+            watchers = {subscription for subscription in watchers if not subscription.final_only}
+            if not watchers:
+                return
         event = decode_event(fields[b"event"])
         if b"regions" in fields:
             event = event.with_regions(decode_regions(fields[b"regions"]))
+        elif b"result" in fields:
+            event = event.with_result(decode_result(fields[b"result"]))
         for subscription in watchers:
             subscription.put(event)
 

@@ -1,4 +1,4 @@
-"""Taking an image in: validate, store durably, ring the bell. All RPCs that bring images share this."""
+"""Taking an image in: validate, store durably with the message that wakes a worker. All RPCs with images use it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from nevus.v1 import job_pb2
 from nevus_core.errors import FailedPrecondition, QuotaExceeded, Unavailable
@@ -14,10 +15,9 @@ from nevus_core.front_store import FrontStore, NewJob
 from nevus_core.image_header import inspect_image
 from nevus_core.records import ImageInfo, Job
 from nevus_core.settings import ServerSettings
-from nevus_core.states import State
-from nevus_server.bell import Bell
 from nevus_server.budget import Budget
 from nevus_server.fleet import Fleet
+from nevus_server.messages import Messages
 from nevus_server.pace import Pace
 from nevus_server.requests import check_request_id, job_options
 
@@ -38,7 +38,7 @@ class Intake:
 
     Args:
         store: Where jobs go.
-        bell: Wakes a worker.
+        messages: Makes what wakes a worker.
         fleet: What is served.
         pace: Knows how fast the queue drains.
         settings: Limits and defaults.
@@ -48,14 +48,14 @@ class Intake:
     def __init__(
         self,
         store: FrontStore,
-        bell: Bell,
+        messages: Messages,
         fleet: Fleet,
         pace: Pace,
         settings: ServerSettings,
         new_id: Callable[[], str] = new_job_id,
     ) -> None:
         self._store = store
-        self._bell = bell
+        self._messages = messages
         self._fleet = fleet
         self._pace = pace
         self.budget = Budget(settings.max_intake_bytes)
@@ -106,7 +106,7 @@ class Intake:
             resolved = job_options(options, self._fleet, self._settings)
             # A repeat must match what the caller sent; defaults may have moved on between the two.
             digest = hashlib.sha256(info.sha256.encode() + options.SerializeToString(deterministic=True)).hexdigest()
-            return await self._store_and_ring(NewJob(ref, "accept", checked_id, digest, info, resolved), image)
+            return await self._store_new(NewJob(ref, "accept", checked_id, digest, info, resolved), image)
 
     async def resubmit(self, job: Job, request_id: str) -> Job:
         """Returns a new job for the image of a dead letter, with the same options.
@@ -127,7 +127,7 @@ class Intake:
         self._fleet.choose(f"{job.options.model}@{job.options.version}")
         digest = hashlib.sha256(b"resubmit" + job.ref.encode()).hexdigest()
         new = NewJob(self.new_ref(job.tenant), "accept", checked_id, digest, job.image, job.options)
-        again = await self._store_and_ring(new, image)
+        again = await self._store_new(new, image)
         await self._store.drop_letter(job.ref)
         return again
 
@@ -141,13 +141,11 @@ class Intake:
             return await asyncio.to_thread(inspect_image, image, **limits)
         return inspect_image(image, **limits)
 
-    async def _store_and_ring(self, new: NewJob, image: bytes) -> Job:
+    async def _store_new(self, new: NewJob, image: bytes) -> Job:
+        message = self._messages.message(new.ref, new.options.priority)
         try:
-            job = await self._store.accept(new, image)
+            return await self._store.accept(replace(new, message=message), image)
         except (Unavailable, QuotaExceeded) as error:
             if error.reason in FULL:
                 error.retry_after_s = self._pace.retry_after_s(self._settings.max_queued)
             raise
-        if job.state is State.QUEUED:
-            await self._bell.ring(job.ref, job.options.priority)
-        return job

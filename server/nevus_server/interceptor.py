@@ -18,6 +18,7 @@ import structlog
 from nevus_core.errors import InternalError, NevusError
 from nevus_core.logs import get_logger
 from nevus_server.identity import IdentifyCaller, current_caller
+from nevus_server.metrics import CallEnded
 from nevus_server.status import LONGEST_MESSAGE, code_of, trailing_metadata
 
 log = get_logger("rpc")
@@ -31,10 +32,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     Args:
         identify: Finds the caller.
+        ended: Told of every call that is logged.
     """
 
-    def __init__(self, identify: IdentifyCaller) -> None:
+    def __init__(self, identify: IdentifyCaller, ended: CallEnded) -> None:
         self._identify = identify
+        self._ended = ended
 
     async def intercept_service(
         self,
@@ -60,7 +63,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _single(self, method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
         async def call(request: Any, context: Any) -> Any:
-            with _Logged(method) as logged:
+            with _Logged(method, self._ended) as logged:
                 try:
                     current_caller.set(self._identify(context))
                     return await behaviour(request, context)
@@ -71,7 +74,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _streaming(self, method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
-            with _Logged(method) as logged:
+            with _Logged(method, self._ended) as logged:
                 try:
                     current_caller.set(self._identify(context))
                     async for response in behaviour(request, context):
@@ -85,8 +88,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 class _Logged:
     """One call's log line, written when it ends; nothing of the payload is in it."""
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, ended: CallEnded) -> None:
         self._method = method.rpartition("/")[2]
+        self._ended = ended
         self._began = time.monotonic()
         self._outcome: dict[str, str] = {"code": "OK"}
 
@@ -97,8 +101,9 @@ class _Logged:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and issubclass(kind, asyncio.CancelledError | GeneratorExit):
             self._outcome = {"code": "CANCELLED"}
-        duration_ms = round((time.monotonic() - self._began) * 1000, 1)
-        log.info("call", method=self._method, duration_ms=duration_ms, **self._outcome)
+        seconds = time.monotonic() - self._began
+        log.info("call", method=self._method, duration_ms=round(seconds * 1000, 1), **self._outcome)
+        self._ended(self._method, self._outcome["code"], seconds)
 
     async def abort(self, context: Any, error: Exception) -> None:
         """Ends the call with the error's Status; an error that is not ours becomes INTERNAL with an id."""

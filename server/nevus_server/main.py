@@ -20,13 +20,14 @@ from nevus_core.front_store import FrontStore, Limits
 from nevus_core.logs import configure_logs, get_logger
 from nevus_core.settings import ServerSettings, broker_url, redacted
 from nevus_server.analysis_servicer import AnalysisServicer
-from nevus_server.bell import Bell
 from nevus_server.events import EventHub
 from nevus_server.fleet import Fleet
 from nevus_server.health import HealthServicer
 from nevus_server.identity import everybody_is_default
 from nevus_server.intake import Intake
 from nevus_server.interceptor import CallInterceptor
+from nevus_server.messages import Messages
+from nevus_server.metrics import CallEnded, Metrics
 from nevus_server.model_servicer import ModelServicer
 from nevus_server.pace import Pace
 from nevus_server.reflection import enable_reflection
@@ -60,13 +61,12 @@ async def serving(settings: ServerSettings) -> AsyncIterator[int]:
     """Runs a front end while the context lasts; yields the port it listens on. Leaving drains it.
 
     Raises:
-        SettingsError: The address can't be listened on.
+        SettingsError: One of the addresses can't be listened on.
     """
     async with contextlib.AsyncExitStack() as undo:
         store = FrontStore.connect(settings, _limits(settings))
         undo.push_async_callback(store.close)
-        bell = Bell(settings)
-        undo.push_async_callback(asyncio.to_thread, bell.close)
+        messages = Messages(settings)
         stream_client = aioredis.Redis.from_url(broker_url(settings), **CONNECTION)
         undo.push_async_callback(stream_client.aclose)
 
@@ -76,13 +76,14 @@ async def serving(settings: ServerSettings) -> AsyncIterator[int]:
         health = HealthServicer(fleet, settings.default_model)
         await fleet.poll()
         await undo.enter_async_context(_background(fleet.run))
-        await undo.enter_async_context(_background(Sweeper(store, bell, settings).run))
+        await undo.enter_async_context(_background(Sweeper(store, messages, settings).run))
         pace = Pace(store)
         await undo.enter_async_context(_background(pace.run))
+        call_ended = await _expose(settings, Metrics(store, stream_client, hub), undo)
 
-        intake = Intake(store, bell, fleet, pace, settings)
+        intake = Intake(store, messages, fleet, pace, settings)
         watching = Watching(store, hub)
-        server = _grpc_server(settings)
+        server = _grpc_server(settings, call_ended)
         add_AnalysisServiceServicer_to_server(AnalysisServicer(store, intake, watching, settings), server)
         add_ModelServiceServicer_to_server(ModelServicer(fleet), server)
         add_HealthServicer_to_server(health, server)
@@ -104,6 +105,16 @@ async def serving(settings: ServerSettings) -> AsyncIterator[int]:
             log.info("stopped")
 
 
+async def _expose(settings: ServerSettings, metrics: Metrics, undo: contextlib.AsyncExitStack) -> CallEnded:
+    """Serves the metrics if the settings ask for it; returns what to tell of each call."""
+    if not settings.metrics_listen:
+        return lambda _method, _code, _seconds: None
+    await metrics.refresh()
+    await undo.enter_async_context(metrics.served(settings.metrics_listen))
+    await undo.enter_async_context(_background(metrics.run))
+    return metrics.call_ended
+
+
 def _limits(settings: ServerSettings) -> Limits:
     return Limits(
         max_queued=settings.max_queued,
@@ -115,10 +126,10 @@ def _limits(settings: ServerSettings) -> Limits:
     )
 
 
-def _grpc_server(settings: ServerSettings) -> grpc.aio.Server:
+def _grpc_server(settings: ServerSettings, call_ended: CallEnded) -> grpc.aio.Server:
     limit = settings.inline_limit_bytes + MESSAGE_MARGIN_BYTES
     return grpc.aio.server(
-        interceptors=[CallInterceptor(everybody_is_default)],
+        interceptors=[CallInterceptor(everybody_is_default, call_ended)],
         options=[
             ("grpc.max_receive_message_length", limit),
             ("grpc.max_send_message_length", limit),

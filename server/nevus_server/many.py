@@ -75,7 +75,7 @@ class ManyStream:
         try:
             self._check_key(key)
             ref, final_only = self._intake.new_ref(self._tenant), request.final_only
-            with self._watching.subscribe(ref) as mailbox:
+            with self._watching.subscribe(ref, final_only=final_only) as mailbox:
                 job = await self._accept(ref, request)
                 del request  # the broker has the image; this window need not
                 await self._tell(key, final_only, job, mailbox if job.ref == ref else None)
@@ -101,11 +101,9 @@ class ManyStream:
                 await asyncio.sleep(error.retry_after_s / 4)
 
     async def _tell(self, key: str, final_only: bool, job: Job, mailbox: Subscription | None) -> None:
-        """Tells every move of a job; without a mailbox it is that of an earlier request."""
-        moves = self._watching.follow_from(job, mailbox) if mailbox else self._watching.follow(job.ref)
-        async for move in moves:
-            if move.event.state.final or not final_only:
-                await self._put(pb.AnalyzeManyResponse(key=key, event=event_message(job.id, move)))
+        """Tells every move of a job, or the final one; without a mailbox it is that of an earlier request."""
+        async for move in self._watching.moves(job, mailbox, final_only=final_only):
+            await self._put(pb.AnalyzeManyResponse(key=key, event=event_message(job.id, move)))
 
     async def _say(self, key: str, error: NevusError) -> None:
         await self._put(pb.AnalyzeManyResponse(key=key, error=status_of(error)))

@@ -14,7 +14,7 @@ from nevus_core.errors import Unavailable
 from nevus_core.front_store import FrontStore
 from nevus_core.logs import get_logger
 from nevus_core.settings import ServerSettings
-from nevus_server.bell import Bell
+from nevus_server.messages import Messages
 
 log = get_logger("sweeper")
 
@@ -27,13 +27,13 @@ class Sweeper:
 
     Args:
         store: What is swept.
-        bell: Rings for jobs that need a new message.
+        messages: Makes them for jobs that need a new one.
         settings: Interval, attempts limit, age of a lost message.
     """
 
-    def __init__(self, store: FrontStore, bell: Bell, settings: ServerSettings) -> None:
+    def __init__(self, store: FrontStore, messages: Messages, settings: ServerSettings) -> None:
         self._store = store
-        self._bell = bell
+        self._messages = messages
         self._settings = settings
         self._name = secrets.token_hex(8)
         self._leases_count_from_s = time.monotonic() + settings.lease_s
@@ -61,9 +61,7 @@ class Sweeper:
             lost_ms=round(self._settings.lost_message_s * 1000),
             leases=time.monotonic() >= self._leases_count_from_s,
         )
-        for ref, queue in done.resend:
-            await self._bell.ring(ref, queue)
-        await self._bell.ring_again()
+        await self._store.ring((queue, self._messages.message(ref, queue)) for ref, queue in done.resend)
         counts = {
             "requeued": done.requeued,
             "lost": done.lost,

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from nevus_core.errors import SettingsError
+from nevus_core.machine import cores, gpus, memory_bytes, visible_gpus
 from nevus_core.settings import ServerSettings, WorkerSettings, load_settings
 from nevus_server.address import free_address
 from nevus_server.embedded import EmbeddedBroker
@@ -25,6 +26,8 @@ from nevus_server.probe import ready
 POLL_S = 0.1
 STOP_LIMIT_S = 30.0
 LONGEST_PAUSE_S = 30.0
+WORKER_BYTES = 1_500_000_000
+"""What a worker process may come to; measured 1.1 GB with one model."""
 STABLE_S = 30.0
 """A child that ran for so long starts again at once when it ends."""
 
@@ -74,6 +77,11 @@ class Child:
 def run(*, listen: str | None, data: Path, workers: int) -> int:
     """Runs everything until SIGTERM or Ctrl-C. Returns the exit code.
 
+    Args:
+        listen: HOST:PORT instead of the setting's.
+        data: The embedded broker's folder.
+        workers: Worker processes; 0 for one a graphics card, or one a core where the memory allows.
+
     Raises:
         SettingsError: A setting is wrong, the data folder is in use, or the address can't be listened on.
         Unavailable: The broker did not start.
@@ -90,8 +98,8 @@ def run(*, listen: str | None, data: Path, workers: int) -> int:
             undo.callback(broker.stop)
             environ = _environ(broker.url)
 
-            crew = [Child(f"worker {number + 1}", ["work"], environ) for number in range(workers)]
-            say(f"starting {workers} worker{'s' * (workers > 1)}: loading and warming the models")
+            crew = _crew(workers, environ)
+            say(f"starting {len(crew)} worker{'s' * (len(crew) > 1)} ({_machine()}): loading and warming the models")
             for worker in crew:
                 worker.start()
             undo.callback(_stop, crew)
@@ -110,6 +118,35 @@ def run(*, listen: str | None, data: Path, workers: int) -> int:
 def say(text: str) -> None:
     """Tells the person at the terminal."""
     print(f"nevus up: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def worker_count(cores: int, memory: int, gpus: int) -> int:
+    """Returns how many worker processes serve a machine best.
+
+    Args:
+        cores: That may be used.
+        memory: Bytes; 0 where nobody knows.
+        gpus: Graphics cards; with any, one process each.
+    """
+    if gpus:
+        return gpus
+    return max(1, min(cores, memory // WORKER_BYTES if memory else cores))
+
+
+def _crew(workers: int, environ: dict[str, str]) -> list[Child]:
+    cards = gpus()
+    count = workers or worker_count(cores(), memory_bytes(), cards)
+    children = []
+    for number in range(count):
+        # One card for each process, in turn; CUDA numbers those that it is shown.
+        own = {"CUDA_VISIBLE_DEVICES": visible_gpus()[number % cards]} if cards > 1 else {}
+        children.append(Child(f"worker {number + 1}", ["work"], {**environ, **own}))
+    return children
+
+
+def _machine() -> str:
+    cards = gpus()
+    return f"{cores()} cores" + (f", {cards} graphics cards" if cards else "")
 
 
 def _catch_signals(undo: ExitStack) -> None:

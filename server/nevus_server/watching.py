@@ -29,9 +29,9 @@ class Watching:
         self._store = store
         self._hub = hub
 
-    def subscribe(self, ref: str) -> AbstractContextManager[Subscription]:
-        """Opens a mailbox before a job exists, so that `follow` needs no first read."""
-        return self._hub.subscribe(ref)
+    def subscribe(self, ref: str, *, final_only: bool = False) -> AbstractContextManager[Subscription]:
+        """Opens a mailbox before a job exists, so that `follow_from` and `outcome` need no first read."""
+        return self._hub.subscribe(ref, final_only=final_only)
 
     async def read(self, ref: str) -> Job:
         """Returns the job as it stands.
@@ -76,9 +76,46 @@ class Watching:
                 return
             async for event in _live(mailbox, seen):
                 seen = event.revision
+                if event.state.final:
+                    yield Move(event, job.succeeded(event))
+                    return
                 yield Move(event, job if first else None)
                 first = False
             job = await self.read(job.ref)
+
+    def moves(self, job: Job, mailbox: Subscription | None, *, final_only: bool) -> AsyncIterator[Move]:
+        """Returns an iterator over the moves of a job that was just accepted, or over the final one alone.
+
+        Args:
+            job: As it was accepted.
+            mailbox: Opened before that; None for the job of an earlier request.
+            final_only: As `mailbox` was opened with.
+
+        Raises:
+            NotFound: While iterating: the job was deleted meanwhile.
+            Unavailable: While iterating: the broker can't be reached, or this front end drains.
+        """
+        if final_only:
+            return self._final_move(job, mailbox)
+        return self.follow(job.ref) if mailbox is None else self.follow_from(job, mailbox)
+
+    async def _final_move(self, job: Job, mailbox: Subscription | None) -> AsyncIterator[Move]:
+        if mailbox is None:
+            with self._hub.subscribe(job.ref, final_only=True) as own:
+                done = await self._outcome(await self.read(job.ref), own)
+        else:
+            done = await self._outcome(job, mailbox)
+        event = JobEvent(revision=done.revision, state=done.state, attempt=done.attempt, at_ms=done.finished_ms)
+        yield Move(event, done)
+
+    async def _outcome(self, job: Job, mailbox: Subscription) -> Job:
+        while not job.state.final:
+            event = await mailbox.next()
+            if event is not None and event.result is not None:
+                return job.succeeded(event)
+            if event is None or event.state.final:
+                job = await self.read(job.ref)
+        return job
 
     async def wait(self, ref: str, after_revision: int | None, timeout_s: float) -> Job:
         """Returns the job once its revision is greater (or, for None, once it is final), or as it is at the end.
@@ -93,7 +130,9 @@ class Watching:
                 async with asyncio.timeout(timeout_s):
                     while not _arrived(job, after_revision):
                         event = await mailbox.next()
-                        if event is None or after_revision is not None or event.state.final:
+                        if event is not None and event.result is not None:
+                            job = job.succeeded(event)
+                        elif event is None or after_revision is not None or event.state.final:
                             job = await self.read(ref)
             except TimeoutError:
                 job = await self.read(ref)
@@ -128,13 +167,13 @@ def job_not_found(job_id: str) -> NotFound:
 
 
 async def _live(mailbox: Subscription, seen: int) -> AsyncIterator[JobEvent]:
-    """Yields events as they come while they follow one another and need nothing from the record."""
+    """Yields events while they follow one another and need nothing from the record; a result is the last."""
     while True:
         event = await mailbox.next()
         if event is None:
             return
-        incomplete = _tells_regions(event) and event.regions is None
-        if event.revision > seen + 1 or event.state.final or incomplete:
+        incomplete = (_tells_regions(event) and event.regions is None) or (event.state.final and event.result is None)
+        if event.revision > seen + 1 or incomplete:
             return
         if event.revision <= seen:
             continue

@@ -202,8 +202,10 @@ async def _is_refused(house: House, job: str) -> None:
     full = made_up.new_job(job, request_id=f"r{job}")
     for bound, error in (("max_queued", Unavailable), ("max_held_bytes_per_tenant", QuotaExceeded)):
         limits = replace(LIMITS, **{bound: 0})
+        strict = FrontStore(house.front._client, house.key_prefix, limits, house.clock)
         with pytest.raises(error):
-            await FrontStore(house.front._client, house.key_prefix, limits, house.clock).accept(full, IMAGE)
+            await strict.accept(full, IMAGE)
+        await strict._line.close()
 
 
 LIVES: tuple[Callable[[House, str], Awaitable[State | None]], ...] = (

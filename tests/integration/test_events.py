@@ -110,6 +110,7 @@ async def test_a_reader_behind_a_trimmed_stream_makes_its_watchers_read_again(
             pipe.execute()
         await hub._read_once()
         assert await mailbox.next() is None
+    await hub._wire.close()
     await client.aclose()
     assert hub.watchers == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -125,12 +126,15 @@ async def test_a_broker_that_is_away_is_unavailable() -> None:
         work.claim("default/a")
 
 
-async def test_events_are_json_that_anyone_can_read(front: FrontStore, raw: redis.Redis, key_prefix: str) -> None:
+async def test_events_are_json_that_anyone_can_read(
+    front: FrontStore, work: WorkStore, raw: redis.Redis, key_prefix: str
+) -> None:
     """Times come as whole numbers, not in a float's notation."""
     await front.accept(new_job("a"), b"bytes")
-    ((_, fields),) = raw.xrange(f"{key_prefix}:events")
+    assert work.claim("default/a") is not None
+    ((_, fields),) = raw.xrange(f"{key_prefix}:events")  # of acceptance its answer tells
     event = json.loads(fields[b"event"])
-    assert event == {"revision": 1, "state": "QUEUED", "stage": "", "attempt": 0, "at_ms": 1_700_000_000_000}
+    assert event == {"revision": 2, "state": "RUNNING", "stage": "DECODING", "attempt": 1, "at_ms": 1_700_000_000_000}
 
 
 async def test_an_outcome_told_twice_is_one_outcome(front: FrontStore, work: WorkStore) -> None:
@@ -159,3 +163,25 @@ async def test_a_worker_without_the_model_leaves_the_job_alone(
     assert claim is not None
     assert claim.attempt == 1
     other.close()
+
+
+async def test_a_claim_said_twice_is_one_claim(
+    front: FrontStore, work: WorkStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to a claim is lost and it is made again: the worker gets the job, on the same attempt."""
+    await front.accept(new_job("a"), b"bytes")
+    ask, lost = work._line._ask, []
+
+    def lose_the_first_answer(packed: Sequence[bytes]) -> list[object]:
+        replies: list[object] = ask(packed)
+        if not lost:
+            lost.append(replies)
+            raise redis.ConnectionError
+        return replies
+
+    monkeypatch.setattr(work._line, "_ask", lose_the_first_answer)
+    claim = work.claim("default/a")
+    assert claim is not None
+    assert (claim.attempt, claim.data) == (1, b"bytes")
+    assert lost
+    assert work.claim("default/a") is None

@@ -176,7 +176,6 @@ class Model:
     def broker(self) -> dict[str, Any]:
         """Returns every key that should be there, with its value; of records what `seen` picks out."""
         keys: dict[str, Any] = {
-            "events": bool(self.stats.get("accepted")),
             "stats": self.stats,
             "reached": self.reached,
         }

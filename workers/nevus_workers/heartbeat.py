@@ -86,8 +86,8 @@ class Heartbeat:
             self._wake.clear()
 
     def _beat(self) -> None:
-        info = None if self._draining else self._describe()
         try:
+            info = None if self._draining else self._describe()
             self._note_lost(self._store.heartbeat(info, self._held.all(), self._alive_ms))
         except Unavailable:
             if self._heard:

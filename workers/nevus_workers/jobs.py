@@ -19,6 +19,7 @@ from nevus_core.states import Stage
 from nevus_core.work_store import Claim, WorkStore
 from nevus_workers.gate import Gate
 from nevus_workers.pipeline import Outcome, Pipeline
+from nevus_workers.stats import Stats
 
 log = get_logger("jobs")
 
@@ -63,14 +64,18 @@ class JobRunner:
         store: The records.
         pipeline: Does the work.
         held: Kept up to date for the heartbeat.
+        stats: Counts what is done, for the heartbeat too.
         insist_for_s: How long a stage or an outcome is offered to a broker that is away; the sweeper leaves leases
             alone until workers could be heard again.
     """
 
-    def __init__(self, store: WorkStore, pipeline: Pipeline, held: Held, insist_for_s: float = 30.0) -> None:
+    def __init__(
+        self, store: WorkStore, pipeline: Pipeline, held: Held, stats: Stats, insist_for_s: float = 30.0
+    ) -> None:
         self._store = store
         self._pipeline = pipeline
         self._held = held
+        self._stats = stats
         self._insist_for_s = insist_for_s
         self._gate = Gate()
 
@@ -83,10 +88,17 @@ class JobRunner:
         """
         try:
             with self._gate.together():
-                self._do(self._store.claim(ref))
+                self._do(self._claim(ref))
         except Suspect:
             with self._gate.alone():
-                self._do(self._store.claim(ref, alone=True))
+                self._do(self._claim(ref, alone=True))
+
+    def _claim(self, ref: str, *, alone: bool = False) -> Claim | None:
+        began = time.perf_counter()
+        claim = self._store.claim(ref, alone=alone)
+        if claim is not None:
+            self._stats.claimed(claim, time.perf_counter() - began)
+        return claim
 
     def _do(self, claim: Claim | None) -> None:
         if claim is None:
@@ -101,6 +113,7 @@ class JobRunner:
             log.warning("late_answer_dropped", job=ref, attempt=claim.attempt)
         finally:
             self._held.remove(claim)
+        self._stats.ended(outcome)
         log.info("job", job=ref, attempt=claim.attempt, outcome=outcome, ms=round((time.monotonic() - began) * 1000))
 
     def _work(self, claim: Claim) -> str:
@@ -108,8 +121,9 @@ class JobRunner:
         try:
             _check_image(claim)
             done = self._pipeline.run(claim.data, claim.image, claim.options, self._progress(claim))
+            self._stats.analysed(done.result.provenance.timings)
         except CancelledError:
-            self._insist(lambda: self._store.settle_cancelled(claim))
+            self._settle(lambda: self._store.settle_cancelled(claim))
             return "cancelled"
         except (Fenced, Unavailable):
             raise
@@ -119,7 +133,7 @@ class JobRunner:
             fault = InternalError(uuid.uuid4().hex[:12])
             log.exception("internal_error", error_id=fault.metadata["error_id"], job=claim.ref)
             return self._fail(claim, fault)
-        self._insist(lambda: self._succeed(claim, done))
+        self._settle(lambda: self._succeed(claim, done))
         return "succeeded"
 
     def _progress(self, claim: Claim) -> Callable[[Stage, tuple[Region, ...] | None], None]:
@@ -134,8 +148,13 @@ class JobRunner:
 
     def _fail(self, claim: Claim, error: NevusError) -> str:
         failure = Failure(code=error.code, reason=error.reason, message=error.message, metadata=error.metadata)
-        self._insist(lambda: self._store.settle_failed(claim, failure))
+        self._settle(lambda: self._store.settle_failed(claim, failure))
         return error.reason
+
+    def _settle(self, write: Callable[[], None]) -> None:
+        began = time.perf_counter()
+        self._insist(write)
+        self._stats.settled(time.perf_counter() - began)
 
     def _insist(self, write: Callable[[], T]) -> T:
         """Writes again and again while the broker is away: the work is done, and fencing keeps it safe."""

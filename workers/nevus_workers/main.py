@@ -13,9 +13,11 @@ from msgspec.structs import replace
 
 from nevus_core.errors import ModelError
 from nevus_core.logs import configure_logs, get_logger
+from nevus_core.machine import cores, gpus
 from nevus_core.records import ModelCard, WorkerInfo
 from nevus_core.settings import WorkerSettings, redacted
 from nevus_core.work_store import WorkStore
+from nevus_workers.arrangement import Arrangement, arrange
 from nevus_workers.celery_worker import make_app, run_worker
 from nevus_workers.heartbeat import Heartbeat
 from nevus_workers.imaging.decode import silence_decoders
@@ -26,10 +28,10 @@ from nevus_workers.models.batcher import Batcher
 from nevus_workers.models.engine import KerasEngine, configure_threads
 from nevus_workers.models.repository import Repository
 from nevus_workers.pipeline import Pipeline, ServingModel
+from nevus_workers.stats import Stats
 
 log = get_logger("worker")
 
-MOST_AUTO_THREADS = 16
 POISON_VARIABLE = "NEVUS_TEST_POISON_SHA256"
 """A test's hook, not a setting: an image with this digest ends the process as a crashing decoder would."""
 
@@ -45,18 +47,21 @@ def run(settings: WorkerSettings) -> None:
     log.info("settings", **redacted(settings))
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     with ExitStack() as undo:
-        configure_threads(settings.engine_threads, 1)
+        arrangement = arrange(settings, cores(), gpus())
+        log.info("arrangement", **arrangement.described())
+        configure_threads(1, arrangement.engine_threads)
         silence_decoders()
-        models = load_models(settings, undo)
+        stats = Stats()
+        models = load_models(settings, arrangement, stats, undo)
         segmenters = built_in_segmenters()
 
         store = WorkStore.connect(settings, worker_id, models)
         undo.callback(store.close)
         held = Held()
-        pipeline = Pipeline(models, segmenters, worker_id, poison_sha256=os.environ.get(POISON_VARIABLE, ""))
-        runner = JobRunner(store, pipeline, held)
+        poison = os.environ.get(POISON_VARIABLE, "")
+        pipeline = Pipeline(models, segmenters, worker_id, decoders=arrangement.decoders, poison_sha256=poison)
+        runner = JobRunner(store, pipeline, held, stats)
 
-        threads = settings.threads or min(2 * settings.max_batch, MOST_AUTO_THREADS)
         info = WorkerInfo(
             id=worker_id,
             host=socket.gethostname(),
@@ -64,12 +69,12 @@ def run(settings: WorkerSettings) -> None:
             started_ms=time.time_ns() // 1_000_000,
             models=tuple(model.engine.card for model in models.values()),
             segmenters=segmenters.names,
-            concurrency=threads,
+            concurrency=arrangement.threads,
         )
         heartbeat = Heartbeat(
             store,
             held,
-            lambda: replace(info, busy=len(held.all())),
+            lambda: replace(info, busy=len(held.all()), stats=stats.copy()),
             settings.heartbeat_s,
             round(settings.lease_s * 1000),
         )
@@ -77,31 +82,34 @@ def run(settings: WorkerSettings) -> None:
 
         def ready() -> None:
             heartbeat.start()
-            log.info("ready", worker=worker_id, models=list(models), threads=threads)
+            log.info("ready", worker=worker_id, models=list(models))
 
         run_worker(
             make_app(settings, runner.run),
             settings,
             name=worker_id,
-            threads=threads,
+            threads=arrangement.threads,
             on_ready=ready,
             on_stopping=heartbeat.drain,
         )
         log.info("stopped")
 
 
-def load_models(settings: WorkerSettings, undo: ExitStack) -> dict[str, ServingModel]:
-    """Returns every model to serve, loaded and warmed; `undo` gets what ends their batchers.
+def load_models(
+    settings: WorkerSettings, arrangement: Arrangement, stats: Stats, undo: ExitStack
+) -> dict[str, ServingModel]:
+    """Returns every model to serve, loaded and warmed; `stats` counts their passes, `undo` ends their batchers.
 
     Raises:
         ModelError: There is none, or one can't be verified or loaded.
     """
     models = {}
+    max_batch = arrangement.max_batch
     for card in cards_to_serve(settings):
         began = time.monotonic()
-        engine = KerasEngine(card, Repository(Path(settings.models)).weights_path(card), settings.max_batch)
+        engine = KerasEngine(card, Repository(Path(settings.models)).weights_path(card), max_batch, arrangement.strips)
         engine.warm()
-        batcher = Batcher(engine.predict, settings.max_batch, settings.max_wait_ms / 1000)
+        batcher = Batcher(engine.predict, max_batch, settings.max_wait_ms / 1000, on_pass=stats.passes_of(card.key))
         undo.callback(batcher.close)
         models[card.key] = ServingModel(engine, batcher)
         log.info(

@@ -38,8 +38,11 @@ from nevus_workers.models.batcher import Batcher, Prediction
 from nevus_workers.models.engine import Engine
 from nevus_workers.room import Room
 
+SLOW_PIXELS = 16_000_000
+"""From this size on segmenting takes long enough (40 ms) to be told as a stage of its own; telling costs a write."""
+
 Progress = Callable[[Stage, tuple[Region, ...] | None], None]
-"""Told at the beginning of every stage but the first; may raise to stop the work."""
+"""Told at the beginning of a stage (SEGMENTING only of large images); may raise to stop the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +68,21 @@ class Pipeline:
         models: By `name@version`.
         segmenters: By name.
         worker_id: Goes into every result's provenance.
+        decoders: Images that are decoded and segmented at a time.
         poison_sha256: For tests: an upload with this digest ends the process, as a crash of the decoder would.
     """
 
     def __init__(
-        self, models: Mapping[str, ServingModel], segmenters: Segmenters, worker_id: str, *, poison_sha256: str = ""
+        self,
+        models: Mapping[str, ServingModel],
+        segmenters: Segmenters,
+        worker_id: str,
+        *,
+        decoders: int = 1,
+        poison_sha256: str = "",
     ) -> None:
         self._poison_sha256 = poison_sha256
-        self._room = Room()
+        self._room = Room(decoders)
         self._models = models
         self._segmenters = segmenters
         self._worker_id = worker_id
@@ -84,7 +94,7 @@ class Pipeline:
             data: The upload.
             image: What its header said when it was accepted.
             options: With every default filled in.
-            progress: Called with SEGMENTING, then with CLASSIFYING and the regions.
+            progress: Called with SEGMENTING if the image is large, then with CLASSIFYING and the regions.
 
         Raises:
             InvalidImage: The bytes can't be decoded after all.
@@ -92,19 +102,21 @@ class Pipeline:
         """
         model = self._model(options)
         segmenter = self._segmenters.get(options.segmenter)
-        watch = _StopWatch()
         pixels = image.width_px * image.height_px
+        if image.sha256 == self._poison_sha256:
+            os._exit(137)
         with self._room.of(pixels), model.batcher.expected() as announcement:
-            if image.sha256 == self._poison_sha256:
-                os._exit(137)
+            watch = _StopWatch()
             image_bgr = decode(data)
             _check_size(image_bgr, image)
             decode_ms = watch.lap_ms()
-            progress(Stage.SEGMENTING, None)
+            if pixels >= SLOW_PIXELS:
+                progress(Stage.SEGMENTING, None)
+            # The network is at work on another thread while this one segments: its batch need not wait for the boxes.
+            waiting = announcement.submit(model.engine.prepare(image_bgr))
             segmentation = segmenter.segment(image_bgr)
             segment_ms = watch.lap_ms()
-            progress(Stage.CLASSIFYING, segmentation.regions)
-            waiting = announcement.submit(model.engine.prepare(image_bgr))
+        progress(Stage.CLASSIFYING, segmentation.regions)
         prediction = waiting.result()
         timings = Timings(decode_ms=decode_ms, segment_ms=segment_ms, classify_ms=watch.lap_ms())
         classification = classify(model.engine.card, prediction.probability, options.operating_point)

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from nevus.cli import _plugins, analyze, artifact, doctor, jobs, models, sample, submit
+from nevus.cli import _plugins, analyze, artifact, bench, doctor, jobs, models, sample, submit
 
 _EPILOG = "First steps: `nevus up` in one terminal, `nevus analyze FILE` in another. NOT FOR CLINICAL USE."
 
@@ -33,7 +33,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for noun in (analyze, submit, jobs, artifact, doctor, sample):
+    for noun in (analyze, submit, jobs, artifact, doctor, bench, sample):
         noun.register(app)
     model_commands = models.build_app()
     app.add_typer(model_commands, name="models", rich_help_panel="Server")

@@ -105,14 +105,16 @@ class WatchJobResponse(_message.Message):
     def __init__(self, event: _Optional[_Union[_job_pb2.JobEvent, _Mapping]] = ...) -> None: ...
 
 class AnalyzeRequest(_message.Message):
-    __slots__ = ("image", "options", "request_id")
+    __slots__ = ("image", "options", "request_id", "final_only")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    FINAL_ONLY_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     options: _job_pb2.AnalysisOptions
     request_id: str
-    def __init__(self, image: _Optional[bytes] = ..., options: _Optional[_Union[_job_pb2.AnalysisOptions, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    final_only: bool
+    def __init__(self, image: _Optional[bytes] = ..., options: _Optional[_Union[_job_pb2.AnalysisOptions, _Mapping]] = ..., request_id: _Optional[str] = ..., final_only: bool = ...) -> None: ...
 
 class AnalyzeResponse(_message.Message):
     __slots__ = ("event",)

@@ -25,7 +25,7 @@
 
 local MOVES = @MOVES@
 local EVENTS_KEPT = 10000
--- Regions above this size travel by the record alone: the stream stays small, and a reader without them reads the record.
+-- Values above this size travel by the record alone: the stream stays small, and a reader without them reads the record.
 local INLINE_BYTES = 16384
 
 -- The failures that no worker writes.
@@ -52,9 +52,13 @@ end
 
 local function count(P, what) redis.call('HINCRBY', P .. ':stats', what, 1) end
 
-local function tell(P, ref, event, name, value)
+local function tell(P, ref, event, name, value, final)
   local entry = {'XADD', P .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*', 'ref', ref, 'event', event}
-  if value and #value <= INLINE_BYTES then
+  if final then
+    entry[#entry + 1] = 'final'
+    entry[#entry + 1] = '1'
+  end
+  if name and value and #value <= INLINE_BYTES then
     entry[#entry + 1] = name
     entry[#entry + 1] = value
   end
@@ -62,22 +66,32 @@ local function tell(P, ref, event, name, value)
 end
 
 -- Moves a job: checks the table, raises the revision, keeps the event in the record and tells it to the stream, all in
--- one step. `from` is nil at acceptance. `regions`, if given, goes along.
-local function move(P, ref, from, to, stage, at, regions)
+-- one step. `from` is nil at acceptance. What the move makes known (`name` is 'regions', 'result' or 'failure') goes along.
+-- An outcome's event says all that its record got meanwhile, so that who followed the job need not read it again.
+local function move(P, ref, from, to, stage, at, name, value, expire)
   if from and not MOVES[from][to] then error('FORBIDDEN_MOVE ' .. from .. ' to ' .. to) end
   local key, tenant, id = P .. ':job:' .. ref, tenant_of(ref), id_of(ref)
   local revision = redis.call('HINCRBY', key, 'revision', 1)
-  local attempt, created = get(P, ref, 'attempt', 'created_ms')
+  local attempt, created, started = get(P, ref, 'attempt', 'created_ms', 'started_ms')
   local event = cjson.encode({
     revision = revision, state = to, stage = stage, attempt = tonumber(attempt) or 0, at_ms = at,
+    started_ms = expire and tonumber(started) or nil, expire_ms = expire,
   })
-  redis.call('HSET', key, 'state', to, 'stage', stage, 'updated_ms', at, 'e:' .. revision, event)
-  if regions then redis.call('HSET', key, 'regions', regions) end
+  local fields = {'HSET', key, 'state', to, 'stage', stage, 'updated_ms', at, 'e:' .. revision, event}
+  if name and value then
+    fields[#fields + 1] = name
+    fields[#fields + 1] = value
+  end
+  if expire then
+    for _, word in ipairs({'finished_ms', at, 'expire_ms', expire}) do fields[#fields + 1] = word end
+  end
+  redis.call(unpack(fields))
   if from ~= to then
     if from then redis.call('ZREM', P .. ':jobs:' .. tenant .. ':' .. from, id) end
     redis.call('ZADD', P .. ':jobs:' .. tenant .. ':' .. to, created, id)
   end
-  tell(P, ref, event, 'regions', regions)
+  -- Nobody can follow a job before its acceptance is answered, and the answer says the same.
+  if from then tell(P, ref, event, name, value, expire) end
   return revision
 end
 
@@ -87,6 +101,11 @@ local QUEUES = {'suspect', 'stat', 'routine', 'bulk'}
 local function enqueue(P, ref, queue, at)
   redis.call('HSET', P .. ':job:' .. ref, 'queue', queue)
   redis.call('ZADD', P .. ':queued:' .. queue, at, ref)
+end
+
+-- The Celery message that wakes a worker, where kombu looks for it (its key prefix is P:celery:).
+local function ring(P, queue, message)
+  redis.call('LPUSH', P .. ':celery:' .. P .. '.' .. queue, message)
 end
 
 local function queued(P)
@@ -125,8 +144,6 @@ end
 -- Gives a job its one outcome: drops the image (a dead letter's later), stops every clock but the purge's.
 local function finish(P, ref, from, to, at, field, value)
   local ttl, letter_ttl = get(P, ref, 'result_ttl_ms', 'letter_ttl_ms')
-  redis.call('HSET', P .. ':job:' .. ref, 'finished_ms', at, 'expire_ms', at + ttl)
-  if field then redis.call('HSET', P .. ':job:' .. ref, field, value) end
   if field == 'failure' and tonumber(letter_ttl) > 0 and is_letter(value) then
     redis.call('ZADD', P .. ':letters', at + letter_ttl, ref)
   else
@@ -135,7 +152,7 @@ local function finish(P, ref, from, to, at, field, value)
   release(P, ref)
   redis.call('ZADD', P .. ':expiry', at + ttl, ref)
   count(P, string.lower(to))
-  return move(P, ref, from, to, '', at)
+  return move(P, ref, from, to, '', at, field, value, at + ttl)
 end
 
 -- Removes every trace of a job; returns the number of objects removed.

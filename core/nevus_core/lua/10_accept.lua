@@ -1,6 +1,7 @@
 -- accept(now, ref, request_key, digest, image, options, size_bytes, priority, queue_ttl_ms, execution_timeout_ms,
---        result_ttl_ms, letter_ttl_ms, max_queued, max_queued_tenant, max_bytes, max_bytes_tenant, model)
--- The image's bytes lie under their key already. Returns
+--        result_ttl_ms, letter_ttl_ms, max_queued, max_queued_tenant, max_bytes, max_bytes_tenant, model, message)
+-- The image's bytes lie under their key already; the Celery message goes into its queue with the record, or neither does
+-- (none is sent where it is ''). Returns
 --   {'ACCEPTED', now} | {'REPEATED', id} | {'REUSED', id} | {'NO_IMAGE'}
 --   | {'QUEUE_FULL', queued} | {'QUEUE_QUOTA', queued} | {'STORE_FULL', bytes} | {'STORE_QUOTA', bytes}.
 local function accept(keys, args)
@@ -44,6 +45,7 @@ local function accept(keys, args)
   enqueue(P, ref, args[8], at)
   count(P, 'accepted')
   move(P, ref, nil, 'QUEUED', '', at)
+  if args[18] ~= '' then ring(P, args[8], args[18]) end
   return {'ACCEPTED', at}
 end
 redis.register_function('accept@VERSION@', accept)

@@ -1,14 +1,19 @@
--- claim(now, ref, worker, lease_ms, alone, models): QUEUED to RUNNING with the next attempt and a lease. A suspect (its worker
+-- claim(now, ref, worker, lease_ms, alone, models, claim): QUEUED to RUNNING with the next attempt and a lease. A suspect (its worker
 -- died) is given only to a worker that does nothing beside it (`alone` is '1'), a job only to a worker that holds its
--- model (`models` is '|name@version|name@version|').
+-- model (`models` is '|name@version|name@version|'). `claim` is a name for this call: made again because its answer did not
+-- arrive, it is answered as before, while a second message for the job finds it taken.
 -- Returns {'CLAIMED', attempt, created_ms, at, image, options} | {'GONE'} | {'EXPIRED'} | {'TAKEN', state} | {'SUSPECT'}
 --   | {'OTHER'}.
 local function claim(keys, args)
   local P, ref = keys[1], args[2]
   local at = clock(args[1])
-  local state, queue, created, image, options, timeout, model =
-    get(P, ref, 'state', 'queue', 'created_ms', 'image', 'options', 'execution_timeout_ms', 'model')
+  local state, queue, created, image, options, timeout, model, claimed =
+    get(P, ref, 'state', 'queue', 'created_ms', 'image', 'options', 'execution_timeout_ms', 'model', 'claim')
   if not state then return {'GONE'} end
+  if state == 'RUNNING' and claimed == args[7] then
+    local attempt, started = get(P, ref, 'attempt', 'started_ms')
+    return {'CLAIMED', tonumber(attempt), tonumber(created), tonumber(started), image, options}
+  end
   if state ~= 'QUEUED' then return {'TAKEN', state} end
   if not string.find(args[6], '|' .. model .. '|', 1, true) then return {'OTHER'} end
   if queue == 'suspect' and args[5] ~= '1' then return {'SUSPECT'} end
@@ -23,7 +28,7 @@ local function claim(keys, args)
   end
   release(P, ref)
   local attempt = redis.call('HINCRBY', P .. ':job:' .. ref, 'attempt', 1)
-  redis.call('HSET', P .. ':job:' .. ref, 'worker', args[3], 'started_ms', at)
+  redis.call('HSET', P .. ':job:' .. ref, 'worker', args[3], 'claim', args[7], 'started_ms', at)
   redis.call('ZADD', P .. ':leases', at + args[4], ref)
   redis.call('ZADD', P .. ':timeouts', at + timeout, ref)
   move(P, ref, 'QUEUED', 'RUNNING', 'DECODING', at)
@@ -38,7 +43,7 @@ local function advance(keys, args)
   local state = held(P, ref, args[3])
   if not state then return 'FENCED' end
   if state == 'CANCELLING' then return 'CANCELLING' end
-  move(P, ref, 'RUNNING', 'RUNNING', args[4], clock(args[1]), args[5] ~= '' and args[5] or nil)
+  move(P, ref, 'RUNNING', 'RUNNING', args[4], clock(args[1]), 'regions', args[5] ~= '' and args[5] or nil)
   return 'OK'
 end
 redis.register_function('advance@VERSION@', advance)

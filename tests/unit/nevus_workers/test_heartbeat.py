@@ -63,6 +63,22 @@ def test_a_broker_that_is_away_does_not_end_it() -> None:
     assert len(notebook.beats) == 4
 
 
+def test_a_description_that_fails_does_not_end_it() -> None:
+    """Whatever breaks while the worker describes itself, the beats go on."""
+    notebook, broken = Notebook(), [True]
+
+    def describe() -> WorkerInfo:
+        if broken[0]:
+            raise RuntimeError
+        return made_up.worker_info()
+
+    heartbeat = Heartbeat(notebook, Held(), describe, every_s=60.0, alive_ms=4000)  # type: ignore[arg-type]
+    heartbeat._beat()
+    broken[0] = False
+    heartbeat._beat()
+    assert notebook.beats == [made_up.worker_info()]
+
+
 def test_a_thread_that_is_stuck_with_a_lost_job_ends_the_process() -> None:
     """Only after the time allowed, and not for a job that was let go in between."""
     notebook, ended, now = Notebook(), [], [0.0]

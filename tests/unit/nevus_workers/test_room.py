@@ -11,7 +11,7 @@ LIMIT_S = 5.0
 
 def test_who_finds_no_room_waits_for_it() -> None:
     """Sixty and forty fit into a hundred; one more waits until one of them has left."""
-    room, entered, leave = Room(100), threading.Event(), threading.Event()
+    room, entered, leave = Room(9, 100), threading.Event(), threading.Event()
 
     def third() -> None:
         with room.of(50):
@@ -38,9 +38,29 @@ def test_who_finds_no_room_waits_for_it() -> None:
 
 def test_one_larger_than_the_room_comes_in_alone() -> None:
     """It would wait for ever otherwise."""
-    with Room(100).of(1000):
-        pass
-    room = Room(100)
-    with room.of(1000):
-        assert room._used == 1000
-    assert room._used == 0
+    room = Room(9, 100)
+    for _ in range(2):
+        with room.of(1000):
+            pass
+
+
+def test_no_more_images_than_there_are_places() -> None:
+    """However small they are; all get their turn."""
+    room, lock, inside, most = Room(2), threading.Lock(), [0], [0]
+
+    def visit() -> None:
+        with room.of(1):
+            with lock:
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+            together.wait(LIMIT_S)
+            with lock:
+                inside[0] -= 1
+
+    together = threading.Barrier(2)  # passed by two at a time: fewer places would break it
+    threads = [threading.Thread(target=visit) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT_S)
+    assert most == [2]

@@ -20,7 +20,7 @@ import numpy as np
 from nevus_core.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,6 +36,7 @@ class Prediction:
 @dataclass(frozen=True, slots=True)
 class _Entry:
     item: NDArray[Any]
+    since_s: float
     future: Future[Prediction] = field(default_factory=Future)
 
 
@@ -66,6 +67,8 @@ class Batcher:
         max_batch: Most items a call, at least 1.
         max_wait_s: Longest time that a batch which could leave waits for announced items; 0 to never wait.
         clock: Monotonic seconds.
+        on_pass: Told of every pass that was answered, before its answers go out: how long each image had waited for it,
+            and how long it took, seconds. Called by the model thread.
     """
 
     def __init__(
@@ -74,7 +77,9 @@ class Batcher:
         max_batch: int,
         max_wait_s: float,
         clock: Callable[[], float] = time.monotonic,
+        on_pass: Callable[[Sequence[float], float], None] = lambda _waits, _seconds: None,
     ) -> None:
+        self._on_pass = on_pass
         self._predict = predict
         self._max_batch = max_batch
         self._max_wait_s = max_wait_s
@@ -119,7 +124,7 @@ class Batcher:
         self._thread.join()
 
     def _accept(self, item: NDArray[Any], arrived: int) -> Future[Prediction]:
-        entry = _Entry(item)
+        entry = _Entry(item, self._clock())
         with self._changed:
             self._announced -= arrived
             self._changed.notify_all()
@@ -155,6 +160,7 @@ class Batcher:
 
     def _answer(self, entries: list[_Entry]) -> None:
         """Answers every entry; halves the batch where the model fails on it."""
+        began_s = self._clock()
         try:
             probabilities = self._probabilities(entries)
         except Exception as error:  # noqa: BLE001 - whatever the backend raises belongs to the jobs, not to this thread
@@ -165,6 +171,7 @@ class Batcher:
             self._answer(entries[:middle])
             self._answer(entries[middle:])
             return
+        self._on_pass([began_s - entry.since_s for entry in entries], self._clock() - began_s)
         for entry, probability in zip(entries, probabilities, strict=True):
             entry.future.set_result(Prediction(float(probability), len(entries)))
 

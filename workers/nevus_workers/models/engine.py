@@ -18,6 +18,7 @@ from nevus_core.errors import ModelError
 from nevus_workers.models import architectures
 from nevus_workers.models.preparation import prepare
 from nevus_workers.models.repository import verify_weights
+from nevus_workers.models.strips import in_strips
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,7 @@ class KerasEngine:
         card: Which architecture, and how images are prepared for it.
         weights_path: Compared with the card's digest before anything of it is read.
         max_batch: At least 1.
+        strips: Into how many strips a single image is cut where the network allows it (TensorFlow only), one a core.
 
     Raises:
         ModelError: WEIGHTS_MISSING, WEIGHTS_SIZE_MISMATCH, WEIGHTS_DIGEST_MISMATCH; INVALID_MODEL_CARD where the
@@ -63,10 +65,11 @@ class KerasEngine:
             the architecture.
     """
 
-    def __init__(self, card: ModelCard, weights_path: Path, max_batch: int = 8) -> None:
+    def __init__(self, card: ModelCard, weights_path: Path, max_batch: int = 8, strips: int = 1) -> None:
         verify_weights(card, weights_path)
         self._card = card
         self._max_batch = max_batch
+        self._strips = strips
         self._model = load_model(card, weights_path)
         self._compiled: dict[np.dtype[Any], Callable[[NDArray[Any]], Any]] = {}
 
@@ -99,7 +102,7 @@ class KerasEngine:
         """
         compiled = self._compiled.get(batch.dtype)
         if compiled is None:
-            compiled = self._compiled[batch.dtype] = _compile(self._model, self._card, batch.dtype)
+            compiled = self._compiled[batch.dtype] = _compile(self._model, self._card, batch.dtype, self._strips)
         return np.asarray(compiled(batch), np.float32).reshape(-1)
 
     def warm(self) -> None:
@@ -176,8 +179,11 @@ def _import_backend() -> str:
     return str(keras.backend.backend())
 
 
-def _compile(model: Any, card: ModelCard, dtype: np.dtype[Any]) -> Callable[[NDArray[Any]], Any]:
-    """Returns a function from a batch of one dtype to probabilities (n, 1): one graph for every n on TensorFlow."""
+def _compile(model: Any, card: ModelCard, dtype: np.dtype[Any], strips: int) -> Callable[[NDArray[Any]], Any]:
+    """Returns a function from a batch of one dtype to probabilities (n, 1).
+
+    On TensorFlow there is one graph for every n, and one more for a single image where that is cut into strips.
+    """
     forward = _batch_invariant(model)
     if _import_backend() != "tensorflow":
         import keras
@@ -185,16 +191,19 @@ def _compile(model: Any, card: ModelCard, dtype: np.dtype[Any]) -> Callable[[NDA
         return lambda batch: keras.ops.convert_to_numpy(forward(keras.ops.cast(batch, "float32")))
     import tensorflow as tf
 
-    shape = (None, card.input_height_px, card.input_width_px, 3)
+    def graph(count: int | None, forward: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        shape = (count, card.input_height_px, card.input_width_px, 3)
+        signature = [tf.TensorSpec(shape, tf.as_dtype(dtype))]
+        compiled: Callable[[Any], Any] = tf.function(lambda batch: forward(tf.cast(batch, tf.float32)), signature)
+        return compiled
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.as_dtype(dtype))])  # type: ignore[untyped-decorator,unused-ignore]
-    def compiled(batch: Any) -> Any:
-        return forward(tf.cast(batch, tf.float32))
+    many = graph(None, forward)
+    alone = _batch_invariant(model, strips)
+    one = graph(1, alone) if strips > 1 else many
+    return lambda batch: (one if len(batch) == 1 else many)(tf.constant(batch)).numpy()
 
-    return lambda batch: compiled(tf.constant(batch)).numpy()
 
-
-def _batch_invariant(model: Any) -> Callable[[Any], Any]:
+def _batch_invariant(model: Any, strips: int = 1) -> Callable[[Any], Any]:
     """Returns the model's forward pass, so made that an image's answer does not depend on who shares its batch.
 
     A matrix product of one row is summed in another order than one of several rows, and less exactly: for the 242,064
@@ -206,11 +215,13 @@ def _batch_invariant(model: Any) -> Callable[[Any], Any]:
     flatten = next((at for at, layer in enumerate(model.layers) if isinstance(layer, keras.layers.Flatten)), None)
     if flatten is None or not isinstance(model, keras.Sequential):
         return lambda batch: model(batch, training=False)
-    body = keras.Model(model.inputs, model.layers[flatten].output)
+    body = keras.Model(model.inputs, model.layers[flatten].input)
+    rows = int(body.output_shape[1])
+    features_of = in_strips(model.layers[:flatten], rows, strips) or (lambda batch: body(batch, training=False))
     head = model.layers[flatten + 1 :]
 
     def forward(batch: Any) -> Any:
-        features = body(batch, training=False)
+        features = model.layers[flatten](features_of(batch))
         rows = keras.ops.concatenate([features, features[:1]])
         for layer in head:
             rows = layer(rows)

@@ -176,6 +176,28 @@ def test_odd_shape_is_the_items_own_fault(make: Callable[..., Batcher], gate: Ga
         odd.result(LONG_S)
 
 
+def test_answered_passes_are_told(gate: Gate) -> None:
+    """Proves that each answered pass is told once, with its images' waits and its length, before the answers go out."""
+    now, told = [100.0], []
+
+    def predict(batch: NDArray[Any]) -> NDArray[np.float32]:
+        now[0] += 0.5
+        return gate(batch)
+
+    batcher = Batcher(predict, 4, 0, lambda: now[0], lambda waits, seconds: told.append((list(waits), seconds)))
+    gate.hold(batcher)
+    gate.poison = {2}
+    first, second = batcher.submit(item(1)), batcher.submit(item(2))
+    now[0] += 3.0
+    gate.open.set()
+    assert first.result(LONG_S).batch_size == 1
+    assert told[1] == ([3.5], 0.5), "the pass of both failed: it took its time and counts for nothing"
+    with pytest.raises(ValueError, match="poison"):
+        second.result(LONG_S)
+    batcher.close()
+    assert [len(waits) for waits, _ in told] == [1, 1]
+
+
 @pytest.mark.parametrize("answer", [[np.nan], [[0.5]], [0.5, 0.5]])
 def test_answers_that_are_no_probabilities(answer: list[Any]) -> None:
     """Proves that NaN, or another number of answers than images, is an error, not a result."""

@@ -71,6 +71,19 @@ def test_an_answer_does_not_depend_on_who_shares_the_batch(lesion: Callable[...,
     assert np.array_equal(engine.predict(batch), alone)
 
 
+def test_an_image_in_strips_has_the_same_answer(lesion: Callable[..., NDArray[np.uint8]]) -> None:
+    """Cut into two or three, alone or beside others: the same bits. The cut is behind the rows that a pooling drops."""
+    repository = Repository(Path(__file__).parents[4] / "models")
+    card = repository.resolve("notebook-cnn", "1")
+    whole, *cut = (KerasEngine(card, repository.weights_path(card), 4, strips) for strips in (1, 2, 3))
+    images = np.stack([whole.prepare(lesion(seed)) for seed in range(4)])
+    expected = whole.predict(images)
+    for engine in cut:
+        alone = np.concatenate([engine.predict(images[number : number + 1]) for number in range(4)])
+        assert np.array_equal(alone, expected)
+        assert np.array_equal(engine.predict(images), expected)
+
+
 def test_warm_and_shapes(engine: KerasEngine) -> None:
     """Proves that warming runs, and that answers are float32 (n,) within 0..1."""
     engine.warm()

@@ -1,0 +1,31 @@
+"""How a worker process divides its part of the machine."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from nevus_core.settings import WorkerSettings
+from nevus_workers.arrangement import Arrangement, arrange
+
+
+def test_on_a_cpu() -> None:
+    """One process a core: few of everything, two threads for a lonely request."""
+    expected = Arrangement(device="cpu", max_batch=8, threads=16, decoders=1, engine_threads=2)
+    assert arrange(WorkerSettings(), cores=8, gpus=0) == expected
+    assert arrange(WorkerSettings(), cores=1, gpus=0).engine_threads == 1
+
+
+def test_on_a_gpu() -> None:
+    """One process a card: large batches, its share of the cores decodes."""
+    expected = Arrangement(device="gpu", max_batch=32, threads=72, decoders=8, engine_threads=16)
+    assert arrange(WorkerSettings(), cores=16, gpus=2) == expected
+
+
+def test_what_is_set_holds() -> None:
+    """On either device; the jobs at a time follow the batch."""
+    settings = replace(WorkerSettings(), max_batch=4, decoders=3, engine_threads=5)
+    for cards in (0, 1):
+        found = arrange(settings, cores=16, gpus=cards)
+        assert (found.max_batch, found.decoders, found.engine_threads) == (4, 3, 5)
+        assert found.threads >= 8
+    assert arrange(replace(settings, threads=7), cores=16, gpus=0).threads == 7

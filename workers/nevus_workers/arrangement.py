@@ -1,0 +1,73 @@
+"""How a worker process divides its part of the machine; each choice is a setting, and 0 there leaves it to `arrange`.
+
+On a CPU one process a core serves best, in batches of 8 on one thread; more gains nothing and costs memory. An image
+that is alone is cut into strips, so that it uses a core that is idle: `nevus_workers.models.strips` says what that
+gives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from nevus_core.settings import WorkerSettings
+
+CPU_BATCH, GPU_BATCH = 8, 32
+MOST_ENGINE_THREADS = 2
+"""On a CPU; measured for two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """What a worker process runs.
+
+    Attributes:
+        device: "cpu" or "gpu".
+        max_batch: Most images in one pass of the network.
+        threads: Jobs at a time, those on their way to and from the broker included.
+        decoders: Images that are decoded and segmented at a time.
+        engine_threads: Cores that an image alone may use for its pass on a CPU.
+        opencv_threads: Threads of one OpenCV call.
+    """
+
+    device: str
+    max_batch: int
+    threads: int
+    decoders: int
+    engine_threads: int
+    opencv_threads: int = 1
+
+    @property
+    def strips(self) -> int:
+        """Into how many strips an image alone is cut."""
+        return self.engine_threads if self.device == "cpu" else 1
+
+    def described(self) -> dict[str, str | int]:
+        """Returns every choice, for the log."""
+        return asdict(self)
+
+
+def arrange(settings: WorkerSettings, cores: int, gpus: int) -> Arrangement:
+    """Returns the arrangement for one process.
+
+    Args:
+        settings: What is set holds.
+        cores: That this process may use.
+        gpus: That it may use; the machine's cores are shared by one process for each.
+    """
+    if gpus:
+        max_batch = settings.max_batch or GPU_BATCH
+        decoders = settings.decoders or max(1, cores // gpus)
+        threads = 2 * max_batch + decoders
+        engine_threads = cores
+    else:
+        max_batch = settings.max_batch or CPU_BATCH
+        decoders = settings.decoders or 1
+        threads = 2 * max_batch
+        engine_threads = min(cores, MOST_ENGINE_THREADS)
+    return Arrangement(
+        device="gpu" if gpus else "cpu",
+        max_batch=max_batch,
+        threads=settings.threads or threads,
+        decoders=decoders,
+        engine_threads=settings.engine_threads or engine_threads,
+    )
