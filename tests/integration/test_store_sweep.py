@@ -242,3 +242,17 @@ async def test_stale_index_entries_do_no_harm(
     assert (await sweep_now(front, lost_ms=1000)).resend == ()
     left = {key.decode().removeprefix(key_prefix) for key in raw.keys(f"{key_prefix}:*")}
     assert left <= {":sweeper", ":stats", ":events"}
+
+
+async def test_a_front_end_that_dies_before_it_rings_is_stood_in_for_at_once(
+    front: FrontStore, work: WorkStore, clock: ManualClock
+) -> None:
+    """A job given back whose message was never sent gets it from the next sweep, and then no other one soon."""
+    await claimed(front, work)
+    clock.advance(5000)
+    given_back = await sweep_now(front)
+    assert given_back.resend == (("default/a", "suspect"),)  # whoever swept dies here
+    clock.advance(500)
+    assert (await sweep_now(front)).resend == given_back.resend
+    clock.advance(500)
+    assert (await sweep_now(front)).resend == ()

@@ -141,7 +141,7 @@ class Model:
                 done["lost"] += 1
             else:
                 job.lease = job.ends = None
-                job.queue, job.sent, job.deadline = "suspect", now, now + job.queue_ttl
+                job.queue, job.sent, job.deadline = "suspect", now - LOST_MS + 1, now + job.queue_ttl
                 self.move(job, State.QUEUED)
                 self.count("requeued")
                 done["requeued"] += 1

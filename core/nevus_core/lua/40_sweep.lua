@@ -6,7 +6,7 @@ local function due(P, index, before, limit)
   return redis.call('ZRANGEBYSCORE', P .. index, '-inf', before, 'LIMIT', 0, limit)
 end
 
-local function end_lease(P, ref, at, max_attempts)
+local function end_lease(P, ref, at, max_attempts, lost_ms)
   local state, attempt = get(P, ref, 'state', 'attempt')
   release(P, ref)
   if state == 'CANCELLING' then
@@ -17,7 +17,8 @@ local function end_lease(P, ref, at, max_attempts)
     finish(P, ref, state, 'FAILED', at, 'failure', LOST)
     return 'lost'
   end
-  enqueue(P, ref, 'suspect', at)
+  -- As if its message were nearly old enough to be lost: should the front end die before it sends it, the next sweep does.
+  enqueue(P, ref, 'suspect', at - lost_ms + 1)
   redis.call('ZADD', P .. ':deadlines', at + get(P, ref, 'queue_ttl_ms'), ref)
   move(P, ref, state, 'QUEUED', '', at)
   count(P, 'requeued')
@@ -61,7 +62,7 @@ local function sweep(keys, args)
   end)
   if args[7] == '1' then
     each(':leases', function(ref)
-      local outcome = end_lease(P, ref, at, tonumber(args[4]))
+      local outcome = end_lease(P, ref, at, tonumber(args[4]), tonumber(args[5]))
       if outcome then done[outcome] = done[outcome] + 1 end
       if outcome == 'requeued' then ring(ref, 'suspect') end
     end)
