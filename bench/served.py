@@ -1,5 +1,6 @@
 """The served system, as a person starts it: `nevus up`, loaded by `nevus bench` as a process of its own.
 
+One image at a time goes in a call of its own, with every event; several share one stream, each with its outcome alone.
 Processor time is read for every process at the moment when the client's window begins and when it ends, and summed by
 role.
 """

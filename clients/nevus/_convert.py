@@ -6,7 +6,7 @@ instead of an exception, so that an old client goes on working with a new server
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -21,7 +21,8 @@ _STATES = {job_pb2.JobState.Value(f"JOB_STATE_{state}"): state for state in JobS
 _STAGES = {job_pb2.JobStage.Value(f"JOB_STAGE_{stage}"): stage for stage in JobStage}
 _PRIORITIES = {job_pb2.JobPriority.Value(f"JOB_PRIORITY_{p.upper()}"): p for p in JobPriority}
 _ARTIFACTS = {job_pb2.ArtifactKind.Value(f"ARTIFACT_KIND_{kind.upper()}"): kind for kind in ArtifactKind}
-_ISSUE_PREFIX = "QUALITY_ISSUE_KIND_"
+_ISSUES = {number: name.removeprefix("QUALITY_ISSUE_KIND_") for name, number in result_pb2.QualityIssueKind.items()}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def job(message: job_pb2.Job, *, full: bool = True) -> Job:
@@ -145,7 +146,9 @@ def _result(message: result_pb2.AnalysisResult) -> Result:
     return Result(
         regions=tuple(map(_region, message.regions)),
         classification=_classification(message.classification),
-        quality_issues=tuple(QualityIssue(_issue_kind(issue.kind), issue.message) for issue in message.quality_issues),
+        quality_issues=tuple(
+            QualityIssue(_ISSUES.get(one.kind, "UNKNOWN"), one.message) for one in message.quality_issues
+        ),
         provenance=_provenance(message.provenance),
         not_for_clinical_use=message.intended_use == result_pb2.INTENDED_USE_NOT_FOR_CLINICAL_USE,
     )
@@ -187,13 +190,10 @@ def _timings(message: result_pb2.StageTimings) -> Timings:
     )
 
 
-def _issue_kind(number: int) -> str:
-    known = result_pb2.QualityIssueKind.DESCRIPTOR.values_by_number.get(number)
-    return known.name.removeprefix(_ISSUE_PREFIX) if known else "UNKNOWN"
-
-
 def _time(message: Timestamp) -> datetime:
-    return message.ToDatetime(tzinfo=UTC)
+    # As protobuf's ToDatetime, in half its time (1.4 and 0.66 us, 2026-11-23). datetime.fromtimestamp takes 1.4 us too,
+    # and lacks range or precision on some platforms (python/cpython#109849, #110042).
+    return _EPOCH + timedelta(0, message.seconds, message.nanos // 1000)
 
 
 def _seconds(message: Duration) -> float:

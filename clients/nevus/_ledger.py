@@ -46,6 +46,11 @@ class Item(Generic[K]):
     large: bool
     revision: int = 0
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the image is bytes, so that no disk can hold up whoever builds its request."""
+        return isinstance(self.image, (bytes, bytearray, memoryview))
+
 
 class Ledger(Generic[K]):
     """The books.
@@ -54,9 +59,12 @@ class Ledger(Generic[K]):
         options: The same for every image.
         in_flight: Most images on the way at a time.
         policy: Retries; one `Backoff` serves the whole run and is reset by any progress.
+        final_only: Whether to ask for, and hand on, each image's final event alone.
     """
 
-    def __init__(self, options: job_pb2.AnalysisOptions, in_flight: int, policy: RetryPolicy) -> None:
+    def __init__(
+        self, options: job_pb2.AnalysisOptions, in_flight: int, policy: RetryPolicy, *, final_only: bool = False
+    ) -> None:
         self.waiting: deque[Item[K]] = deque()
         self.pending: dict[str, Item[K]] = {}
         self.exhausted = False
@@ -66,6 +74,7 @@ class Ledger(Generic[K]):
         self._failed_here: deque[tuple[K, NevusError]] = deque()
         self._options = options
         self._in_flight = max(1, in_flight)
+        self._final_only = final_only
         self._clock = policy.clock
         self._resume_at = 0.0
         # The caller's keys never travel: they tend to be file names, which tend to hold names of people.
@@ -79,6 +88,17 @@ class Ledger(Generic[K]):
             self._failed_here.append((key, error))
         else:
             self.waiting.append(Item(key, image, new_request_id(), large))
+
+    def take(self, source: Iterator[tuple[K, Image]]) -> None:
+        """Takes up the next image of the caller's iterator, or notes its end."""
+        try:
+            key, image = next(source)
+        except StopIteration:
+            self.end_of_source()
+        except Exception as error:  # noqa: BLE001 -- the sender must not die of it; the run raises it at its end
+            self.end_of_source(error)
+        else:
+            self.add(key, image)
 
     def end_of_source(self, error: Exception | None = None) -> None:
         """Notes that no more images will come, and with what exception the caller's iterable ended."""
@@ -112,7 +132,13 @@ class Ledger(Generic[K]):
             if self.pending.pop(wire_key, None):
                 self._failed_here.append((item.key, error))
             return None
-        return pb.AnalyzeManyRequest(key=wire_key, image=image, options=self._options, request_id=item.request_id)
+        return pb.AnalyzeManyRequest(
+            key=wire_key,
+            image=image,
+            options=self._options,
+            request_id=item.request_id,
+            final_only=self._final_only,
+        )
 
     def failed_here(self) -> Iterator[tuple[K, NevusError]]:
         """Yields the outcomes that came about without the server, each once."""
@@ -137,7 +163,11 @@ class Ledger(Generic[K]):
         self.backoff.reset()
         if event.final:
             del self.pending[response.key]
-        return item.key, event
+        return (item.key, event) if self.wanted(event) else None
+
+    def wanted(self, event: Event) -> bool:
+        """Returns whether the caller asked for such an event. Uploads, and servers before `final_only`, tell of all."""
+        return event.final or not self._final_only
 
     def cut(self) -> None:
         """Notes that the stream is gone: what has no outcome waits again, before what was never sent."""

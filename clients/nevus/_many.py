@@ -31,6 +31,7 @@ class ManyRun(Generic[K]):
         items: The caller's keys and images; taken one at a time, as there is room.
         options: For every image.
         in_flight: Most images on the way at a time.
+        final_only: Whether only final events are yielded.
         policy: Retries.
         open_stream: Opens an AnalyzeMany call on an iterator of requests.
         follow_large: Uploads one image (with its request id) and yields its events.
@@ -43,13 +44,14 @@ class ManyRun(Generic[K]):
         *,
         options: job_pb2.AnalysisOptions,
         in_flight: int,
+        final_only: bool,
         policy: RetryPolicy,
         open_stream: Callable[[Iterator[pb.AnalyzeManyRequest]], Any],
         follow_large: Callable[[Image, str], Iterator[Event]],
         to_error: Callable[[grpc.RpcError], NevusError],
     ) -> None:
         self._source = iter(items)
-        self._ledger: Ledger[K] = Ledger(options, in_flight, policy)
+        self._ledger: Ledger[K] = Ledger(options, in_flight, policy, final_only=final_only)
         self._policy = policy
         self._open_stream = open_stream
         self._follow_large = follow_large
@@ -106,7 +108,8 @@ class ManyRun(Generic[K]):
         self._ledger.waiting.popleft()
         try:
             for event in self._follow_large(item.image, item.request_id):
-                yield item.key, event
+                if self._ledger.wanted(event):
+                    yield item.key, event
         except NevusError as error:
             yield item.key, error
 

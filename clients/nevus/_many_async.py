@@ -1,14 +1,15 @@
 """AnalyzeMany over a grpc.aio channel: `nevus._many` for asyncio.
 
 One task writes, the caller's `async for` reads; both stand on the same `nevus._ledger`. All runs on one event loop, so
-there are no locks; an Event tells the writer that an outcome made room.
+there are no locks; an Event tells the writer that an outcome made room. Files are read in threads. Images in memory and
+iterables that are not async are taken on the loop: a task or a thread for each image would cost more than they do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -18,6 +19,7 @@ from nevus._requests import Image
 from nevus._retry import RetryPolicy
 from nevus.errors import NevusError
 from nevus.jobs import Event
+from nevus.v1 import analysis_service_pb2 as pb
 from nevus.v1 import job_pb2
 
 K = TypeVar("K")
@@ -32,13 +34,15 @@ class AsyncManyRun(Generic[K]):
         *,
         options: job_pb2.AnalysisOptions,
         in_flight: int,
+        final_only: bool,
         policy: RetryPolicy,
         open_stream: Callable[[], Any],
         follow_large: Callable[[Image, str], AsyncIterator[Event]],
         to_error: Callable[[grpc.aio.AioRpcError], NevusError],
     ) -> None:
-        self._source = aiter(items) if isinstance(items, AsyncIterable) else _as_async(iter(items))
-        self._ledger: Ledger[K] = Ledger(options, in_flight, policy)
+        self._source = aiter(items) if isinstance(items, AsyncIterable) else None
+        self._plain_source = None if isinstance(items, AsyncIterable) else iter(items)
+        self._ledger: Ledger[K] = Ledger(options, in_flight, policy, final_only=final_only)
         self._policy = policy
         self._open_stream = open_stream
         self._follow_large = follow_large
@@ -98,7 +102,8 @@ class AsyncManyRun(Generic[K]):
         self._ledger.waiting.popleft()
         try:
             async for event in self._follow_large(item.image, item.request_id):
-                yield item.key, event
+                if self._ledger.wanted(event):
+                    yield item.key, event
         except NevusError as error:
             yield item.key, error
 
@@ -117,14 +122,22 @@ class AsyncManyRun(Generic[K]):
                     continue
                 started = self._ledger.start() if self._ledger.waiting else None
                 if started is not None:
-                    request = await asyncio.to_thread(self._ledger.request, *started)
+                    request = await self._request(*started)
                     if request is not None:
                         await call.write(request)
                 elif self._ledger.waiting or self._ledger.exhausted:
-                    await call.done_writing()
+                    # Where the stream breaks at this moment, grpc.aio lets out an error of its own that is not public.
+                    with contextlib.suppress(Exception):
+                        await call.done_writing()
                     return
                 else:
                     await self._pull()
+
+    async def _request(self, wire_key: str, item: Item[K]) -> pb.AnalyzeManyRequest | None:
+        """Returns `Ledger.request`, which is called in a thread where it reads a file."""
+        if item.in_memory:
+            return self._ledger.request(wire_key, item)
+        return await asyncio.to_thread(self._ledger.request, wire_key, item)
 
     async def _first_waiting(self) -> Item[K] | None:
         """Returns the image to go on with, or None when all have been sent. Called while no stream is open."""
@@ -137,15 +150,20 @@ class AsyncManyRun(Generic[K]):
     async def _pull(self) -> None:
         """Takes one image from the caller's iterable into the books.
 
-        In a task of its own that outlives a cut: cancelling it would end the caller's async generator.
+        From an async one in a task that outlives a cut: cancelling it would end the caller's async generator.
         """
-        if self._pulling is None:
-            self._pulling = asyncio.create_task(self._pull_one())
-        await asyncio.shield(self._pulling)
+        if self._source is not None:
+            if self._pulling is None:
+                self._pulling = asyncio.create_task(self._pull_async(self._source))
+            await asyncio.shield(self._pulling)
+        elif self._plain_source is not None:
+            self._ledger.take(self._plain_source)
+            if not self._ledger.waiting:
+                await asyncio.sleep(0)  # unreadable; a row of those must not hold up the loop
 
-    async def _pull_one(self) -> None:
+    async def _pull_async(self, source: AsyncIterator[tuple[K, Image]]) -> None:
         try:
-            key, image = await anext(self._source)
+            key, image = await anext(source)
         except StopAsyncIteration:
             self._ledger.end_of_source()
         except Exception as error:  # noqa: BLE001 -- the writer must not die of it; `events` raises it
@@ -154,8 +172,3 @@ class AsyncManyRun(Generic[K]):
             self._ledger.add(key, image)
         finally:
             self._pulling = None
-
-
-async def _as_async(items: Iterator[tuple[K, Image]]) -> AsyncIterator[tuple[K, Image]]:
-    for item in items:
-        yield item

@@ -158,6 +158,7 @@ class AsyncClient:
         items: Iterable[tuple[K, Image]] | AsyncIterable[tuple[K, Image]],
         *,
         in_flight: int = 32,
+        final_only: bool = False,
         timeout_s: float | None = None,
         **options: Unpack[Options],
     ) -> AsyncIterator[tuple[K, Event | NevusError]]:
@@ -166,6 +167,7 @@ class AsyncClient:
         Args:
             items: Keys and images (bytes or paths), from an iterable of either kind; taken and read as there is room.
             in_flight: Most images on the way at a time.
+            final_only: Yield each image's outcome alone: one message an image instead of one a move.
             timeout_s: Limit for the whole, in seconds. Default: none.
             **options: For every image; see `nevus.Options`.
 
@@ -178,6 +180,7 @@ class AsyncClient:
             items,
             options=message,
             in_flight=in_flight,
+            final_only=final_only,
             policy=self._connection.policy,
             open_stream=lambda: self._connection.open("AnalyzeMany", None, deadline.remaining_s()),
             follow_large=lambda image, request_id: self._connection.follow_upload(image, message, request_id, deadline),

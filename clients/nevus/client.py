@@ -176,6 +176,7 @@ class Client:
         items: Iterable[tuple[K, Image]],
         *,
         in_flight: int = 32,
+        final_only: bool = False,
         timeout_s: float | None = None,
         **options: Unpack[Options],
     ) -> Iterator[tuple[K, Event | NevusError]]:
@@ -189,6 +190,7 @@ class Client:
             items: Keys and images (bytes or paths). Taken and read as there is room: any number will do. Keys stay
                 here. Images above 16 MiB are uploaded between the others, one at a time.
             in_flight: Most images on the way at a time.
+            final_only: Yield each image's outcome alone: one message an image instead of one a move.
             timeout_s: Limit for the whole, in seconds. Default: none.
             **options: For every image; see `nevus.Options`.
 
@@ -208,6 +210,7 @@ class Client:
             items,
             options=message,
             in_flight=in_flight,
+            final_only=final_only,
             policy=self._connection.policy,
             open_stream=lambda requests: self._connection.open("AnalyzeMany", requests, deadline.remaining_s()),
             follow_large=lambda image, request_id: self._connection.follow_upload(image, message, request_id, deadline),

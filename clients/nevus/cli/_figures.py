@@ -21,7 +21,7 @@ class Figures:
         seconds: The window's length as it was.
         images: Answers with a result that came in the window.
         images_per_s: `images` over `seconds`.
-        p50_ms: Half of the images took no longer, from the call to the final event.
+        p50_ms: Half of the images took no longer, from being handed over for sending to the final event.
         p95_ms: The same for 95 of 100.
         p99_ms: The same for 99 of 100.
         errors: Reason to how many images had it.
@@ -69,7 +69,7 @@ class Tally:
 
         Args:
             job: With its result.
-            latency_s: From the call to the final event.
+            latency_s: From being handed over for sending to the final event.
             lead_s: From the event with the boxes to the final one; None where there was none.
         """
         self.latencies_s.append(latency_s)

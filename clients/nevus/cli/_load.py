@@ -1,24 +1,21 @@
 """A closed loop: always the same number of images in flight, the next one sent the moment that one is answered.
 
-What an integrator would write: `nevus.AsyncClient.analyze`, or `stream` to see every event. Nothing is retried, so that
-a refusal is seen as one; a lane that was refused pauses before it goes on, or it would do nothing but ask.
+`nevus.cli._lanes` sends them. Nothing is retried, so that a refusal is seen as one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 from nevus.aio import AsyncClient
 from nevus.cli._figures import Figures, Tally
+from nevus.cli._lanes import Answer, CallLane, Calls, Lane, StreamLane
 from nevus.cli._session import NO_SERVER, exit_code
 from nevus.errors import NevusError
-from nevus.jobs import Job, JobState, Options
-
-PAUSE_S = 0.1
-"""After a refusal that names no delay."""
+from nevus.jobs import JobState, Options
 
 DRAIN_S = 30.0
 """How long the last answers are waited for; what is still on the way then has failed."""
@@ -31,7 +28,9 @@ class Load:
         client: Should retry nothing.
         images: Whole files; already in memory, so that no disk is measured.
         options: For every image.
-        events: Whether every event is streamed, the boxes among them, or the outcome alone is waited for.
+        calls: Which way they travel.
+        events: Whether every event is streamed, the boxes among them, or the outcome alone is waited for; not on one
+            stream for all.
 
     Attributes:
         succeeded: Images answered within a window.
@@ -40,10 +39,13 @@ class Load:
         server_missed: Whether any failed because no server could take it.
     """
 
-    def __init__(self, client: AsyncClient, images: Sequence[bytes], options: Options, *, events: bool = False) -> None:
+    def __init__(
+        self, client: AsyncClient, images: Sequence[bytes], options: Options, *, calls: Calls, events: bool
+    ) -> None:
         self._client = client
         self._images = images
         self._options = options
+        self._calls = calls
         self._events = events
         self._sent = 0
         self._on = False
@@ -59,13 +61,14 @@ class Load:
         """Keeps `in_flight` images on the way while the context lasts; its end waits for the last answers."""
         self._on, self._in_flight = True, in_flight
         async with asyncio.TaskGroup() as group:
-            lanes = [group.create_task(self._lane()) for _ in range(in_flight)]
+            lanes = {group.create_task(self._drive(lane)): lane for lane in self._lanes(in_flight)}
             yield
             self._on = False
             _, late = await asyncio.wait(lanes, timeout=DRAIN_S)
-            for lane in late:
-                self._note("NO_ANSWER")
-                lane.cancel()
+            for task in late:
+                for _ in range(lanes[task].under_way):
+                    self._note("NO_ANSWER")
+                task.cancel()
 
     async def window(self, seconds: float) -> Figures:
         """Returns the figures of what was answered within so many seconds from now."""
@@ -78,33 +81,33 @@ class Load:
         self.failed_within += tally.errors.total()
         return tally.figures(self._in_flight, lasted_s, cpu_s)
 
-    async def _lane(self) -> None:
-        while self._on:
-            image = self._images[self._sent % len(self._images)]
-            self._sent += 1
-            try:
-                await self._one(image)
-            except NevusError as error:
-                self.server_missed |= exit_code(error) == NO_SERVER
-                self._note(error.reason or error.code)
-                await asyncio.sleep(error.retry_after_s or PAUSE_S)
+    def _lanes(self, in_flight: int) -> list[Lane]:
+        """Returns the lanes that keep so many images on the way together."""
+        images = self._turns()
+        several = in_flight > 1 and not self._events
+        if self._calls is Calls.MANY or (self._calls is Calls.AUTO and several):
+            return [StreamLane(self._client, images, self._options, in_flight)]
+        return [CallLane(self._client, images, self._options, events=self._events) for _ in range(in_flight)]
 
-    async def _one(self, image: bytes) -> None:
-        began_s, regions_s = time.perf_counter(), None
-        job: Job | None = None
-        if not self._events:
-            job = await self._client.analyze(image, **self._options)
-        else:
-            async for event in self._client.stream(image, **self._options):
-                if event.regions is not None:
-                    regions_s = time.perf_counter()
-                if event.final:
-                    job = event.snapshot
-        ended_s = time.perf_counter()
-        if job is None or job.state is not JobState.SUCCEEDED:
+    def _turns(self) -> Iterator[bytes]:
+        """Yields the next image's turn until the load is told to stop."""
+        while self._on:
+            self._sent += 1
+            yield self._images[(self._sent - 1) % len(self._images)]
+
+    async def _drive(self, lane: Lane) -> None:
+        async for answer in lane.answers():
+            self._take(answer)
+
+    def _take(self, answer: Answer) -> None:
+        job = answer.outcome
+        if isinstance(job, NevusError):
+            self.server_missed |= exit_code(job) == NO_SERVER
+            self._note(job.reason or job.code)
+        elif job is None or job.state is not JobState.SUCCEEDED:
             self._note(job.error.reason if job and job.error else "NO_OUTCOME")
-            return
-        self._tally.answer(job, ended_s - began_s, None if regions_s is None else ended_s - regions_s)
+        else:
+            self._tally.answer(job, answer.latency_s, answer.lead_s)
 
     def _note(self, reason: str) -> None:
         self.failed += 1

@@ -14,12 +14,16 @@ import typer
 
 GROUP = "nevus.commands"
 
-_STAND_INS: dict[str, tuple[str, ...]] = {"server": ("up", "serve"), "workers": ("work", "train", "models fetch")}
+_STAND_INS: dict[str, tuple[str, ...]] = {
+    "server": ("up", "serve"),
+    "workers": ("work", "train", "evaluate", "models fetch"),
+}
 _HELP = {
     "up": "Start everything on this machine: queue, workers, front end.",
     "serve": "Run the gRPC front end.",
     "work": "Run a worker.",
     "train": "Train a model.",
+    "evaluate": "Measure a model on labelled images.",
     "models fetch": "Download a model's weights.",
 }
 

@@ -12,8 +12,10 @@ import typer
 from nevus.aio import AsyncClient
 from nevus.cli._figures import Figures
 from nevus.cli._inputs import expand
+from nevus.cli._lanes import Calls
 from nevus.cli._lines import emit
 from nevus.cli._load import Load
+from nevus.cli._loop import run
 from nevus.cli._options import TARGET_DEFAULT, Json, Model, Segmenter, Target
 from nevus.cli._session import FAILED, NO_SERVER, complain, session, usage_error
 from nevus.cli._tables import out, table
@@ -59,21 +61,33 @@ def bench(  # noqa: PLR0913, PLR0917 - a command's options
     events: Annotated[
         bool, typer.Option("--events", help="Stream every event instead of the outcome alone; shows when boxes come.")
     ] = False,
+    calls: Annotated[
+        Calls,
+        typer.Option(
+            "--calls",
+            help="many: all images over one AnalyzeMany stream. single: an Analyze call for each. "
+            "auto: many where more than one is in flight and no --events are asked for.",
+        ),
+    ] = Calls.AUTO,
     model: Model = "",
     segmenter: Segmenter = "",
     as_json: Json = False,
     target: Target = TARGET_DEFAULT,
 ) -> None:
-    """Load a server and measure it: a closed loop, one Analyze call an image, nothing retried.
+    """Load a server and measure it: a closed loop, nothing retried.
+
+    An image's time runs from handing it over for sending, when there is room in flight, to its outcome.
 
     Rates count the answers that came within the window. Queue and stage times are medians of what the results say.
     """
     steps = _steps(in_flight)
+    if events and calls is Calls.MANY:
+        raise usage_error("--events shows what single calls bring: it does not go with --calls many.")
     images = _drawn() if data is None else _read(data)
     report: _Report = _Lines() if as_json else _Table()
     options = Options(model=model, segmenter=segmenter)
     with session(target):
-        load = asyncio.run(_run(target, images, options, events, steps, (warm_up, seconds), report))
+        load = run(_run(target, images, options, calls, events, steps, (warm_up, seconds), report))
     report.end()
     if outside := load.failed - load.failed_within:
         complain(f"{outside} failed before or after the windows.")
@@ -130,6 +144,7 @@ async def _run(
     target: str,
     images: Sequence[bytes],
     options: Options,
+    calls: Calls,
     events: bool,
     steps: Sequence[int],
     times_s: tuple[float, float],
@@ -138,7 +153,7 @@ async def _run(
     """Returns the load after a window for each of `steps`; `times_s`: of warming up and of measuring."""
     warm_up_s, window_s = times_s
     async with AsyncClient(target, retry_for_s=0) as client:
-        load = Load(client, images, options, events=events)
+        load = Load(client, images, options, calls=calls, events=events)
         for in_flight in steps:
             async with load.running(in_flight):
                 await asyncio.sleep(warm_up_s)

@@ -24,6 +24,8 @@ from nevus.v1 import analysis_service_pb2_grpc, job_pb2, model_service_pb2, mode
 
 OVERLAY = b"\x89PNG overlay" * 40_000
 RUNNING = (job_pb2.JOB_STAGE_DECODING, job_pb2.JOB_STAGE_SEGMENTING, job_pb2.JOB_STAGE_CLASSIFYING)
+FINAL = 2 + len(RUNNING)
+"""Revision of a job's last event."""
 REGION = result_pb2.Region(
     box=result_pb2.BoundingBox(x=3, y=4, width=50, height=60),
     area_px=1234.5,
@@ -63,6 +65,7 @@ class FakeServer(analysis_service_pb2_grpc.AnalysisServiceServicer, model_servic
         refusals: For each unary call in turn, what it is refused with, before any is served.
         health: Service name to health status; others are unknown.
         damaged: Whether pictures come with bytes missing.
+        tells_all: Whether AnalyzeMany tells every event whatever is asked for, as servers before `final_only` do.
         stall: Whether AnalyzeMany stays open after its last answer.
         accepted: Request id to job name, in order of acceptance.
         arrived: Set with the first acceptance.
@@ -78,6 +81,7 @@ class FakeServer(analysis_service_pb2_grpc.AnalysisServiceServicer, model_servic
         self.models = [model_card()]
         self.page = 2
         self.damaged = False
+        self.tells_all = False
         self.stall = False
         self.accepted: dict[str, str] = {}
         self.arrived = threading.Event()
@@ -165,8 +169,10 @@ class FakeServer(analysis_service_pb2_grpc.AnalysisServiceServicer, model_servic
         async for request in request_iterator:
             self.requests.append(request)
             name = self.accept(request.image, request.request_id, request.options)
-            updates = [{"error": name}] if not isinstance(name, str) else [{"event": e} for e in self.jobs[name]]
-            for update in updates:
+            events = self.jobs[name] if isinstance(name, str) else []
+            if request.final_only and not self.tells_all:
+                events = [event for event in events if event.revision == FINAL]
+            for update in [{"event": event} for event in events] if isinstance(name, str) else [{"error": name}]:
                 if sent == cut:
                     await abort(context, DRAINING)
                 sent += 1

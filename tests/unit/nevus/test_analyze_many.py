@@ -9,11 +9,15 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 import nevus
 from nevus import AsyncClient, Client
+from nevus._many_async import AsyncManyRun
 from nevus._retry import RetryPolicy
+from nevus._status import from_rpc_error
+from nevus.v1 import job_pb2
 
 FAST = RetryPolicy(retry_for_s=5, first_delay_s=0.01)
 
@@ -63,6 +67,36 @@ def test_no_images_at_all_open_no_stream(server: Any, run: Any) -> None:
     """An empty folder is no call."""
     assert run(server, []) == []
     assert not server.calls
+
+
+@pytest.mark.parametrize("tells_all", [False, True], ids=["server of today", "server before final_only"])
+def test_outcomes_alone_come_where_they_alone_are_asked_for(server: Any, run: Any, tells_all: bool) -> None:
+    """One entry an image, whatever it came to; the server is asked for no more, and what it tells beyond is dropped."""
+    server.tells_all = tells_all
+    updates = run(server, enumerate([b"ok", b"fail", b"refuse", b"ok"]), final_only=True)
+    assert sorted(key for key, _ in updates) == [0, 1, 2, 3]
+    found = dict(updates)
+    assert found.pop(2).reason == "CORRUPT_IMAGE"
+    assert [found[key].state for key in (0, 1, 3)] == ["SUCCEEDED", "FAILED", "SUCCEEDED"]
+    assert all(event.snapshot.final for event in found.values())
+    assert all(request.final_only for request in server.requests)
+
+
+@pytest.mark.parametrize("cuts", [[0], [3], [2, 0, 0, 4], [9]])
+def test_outcomes_alone_come_once_each_across_cuts(server: Any, run: Any, cuts: list[int]) -> None:
+    """No earlier revision is there to resume after; what has no outcome goes again under its request id."""
+    server.cuts = [*cuts]
+    updates = run(server, ((n, b"ok") for n in range(10)), in_flight=3, final_only=True)
+    assert sorted(key for key, _ in updates) == list(range(10))
+    assert {update.revision for _, update in updates} == {5}
+    assert len(server.accepted) == 10
+    assert server.calls["AnalyzeMany"] == len(cuts) + 1
+
+
+def test_every_event_is_asked_for_by_default(server: Any, run: Any) -> None:
+    """As before there was a choice."""
+    run(server, [("a", b"ok")])
+    assert [request.final_only for request in server.requests] == [False]
 
 
 @pytest.mark.parametrize("cuts", [[0], [3], [7, 0, 0, 12], [49]])
@@ -137,6 +171,14 @@ def test_large_images_are_uploaded_between_the_others(server: Any, run: Any, mon
     assert server.calls["AnalyzeMany"] == 2
 
 
+def test_large_images_as_well_bring_their_outcome_alone(server: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their jobs are watched, event by event; the caller sees the last one."""
+    monkeypatch.setattr("nevus._requests.INLINE_LIMIT_BYTES", 100)
+    updates = run(server, list(enumerate([b"ok", b"ok" + bytes(200)])), final_only=True)
+    assert sorted(key for key, _ in updates) == [0, 1]
+    assert all(update.final for _, update in updates)
+
+
 def test_images_are_taken_as_there_is_room(server: Any, run: Any) -> None:
     """A folder of any size needs the memory of a few images: no more than in_flight are taken ahead of outcomes."""
     taken, ahead = 0, 0
@@ -201,6 +243,78 @@ def test_leaving_the_loop_early_ends_the_sender(server: Any) -> None:
         if "consume" in thread.name.lower():
             thread.join(5)
             assert not thread.is_alive()
+
+
+async def test_files_are_read_off_the_loop_and_bytes_taken_on_it(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow disk holds up nobody, and an image in memory costs no thread."""
+    path = tmp_path / "ok.png"
+    path.write_bytes(b"ok")
+    real, here = nevus._requests.read_image, threading.current_thread()
+    on_the_loop = {}
+
+    def read(image: Any) -> bytes:
+        on_the_loop[image] = threading.current_thread() is here
+        return real(image)
+
+    monkeypatch.setattr("nevus._ledger.read_image", read)
+    items = [("path", path), ("name", str(path)), ("bytes", b"ok")]
+    async with AsyncClient(server.target) as client:
+        assert len([key async for key, _ in client.analyze_many(items, final_only=True)]) == 3
+    assert on_the_loop == {path: False, str(path): False, b"ok": True}
+
+
+async def test_a_row_of_unreadable_files_does_not_hold_up_the_loop(server: Any, tmp_path: Path) -> None:
+    """Others have their turn between them."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    async with AsyncClient(server.target) as client:
+        updates = [update async for update in client.analyze_many((n, tmp_path / "gone.png") for n in range(100))]
+    task.cancel()
+    assert outcomes(updates) == dict.fromkeys(range(100), 1)
+    assert turns >= 100
+
+
+async def test_a_stream_that_breaks_as_it_is_half_closed_says_why() -> None:
+    """What grpc.aio throws at the writer then is its own affair; the caller gets the stream's error."""
+    half_closed = asyncio.Event()
+
+    class Call:
+        async def write(self, request: Any) -> None:
+            """Takes everything."""
+
+        async def done_writing(self) -> None:
+            half_closed.set()
+            raise ZeroDivisionError  # in place of cygrpc.ExecuteBatchError
+
+        def cancel(self) -> None:
+            """Is over."""
+
+        async def __aiter__(self) -> AsyncIterator[Any]:
+            await half_closed.wait()
+            raise grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, grpc.aio.Metadata(), grpc.aio.Metadata())
+            yield
+
+    run = AsyncManyRun(
+        [("a", b"ok")],
+        options=job_pb2.AnalysisOptions(),
+        in_flight=2,  # so that the writer sees the end of the images while one is on the way
+        final_only=False,
+        policy=RetryPolicy(retry_for_s=0),
+        open_stream=Call,
+        follow_large=lambda image, request_id: pytest.fail("not large"),
+        to_error=lambda failure: from_rpc_error(failure, "there"),
+    )
+    with pytest.raises(nevus.DeadlineExceeded):
+        assert [update async for update in run.events()] == []
 
 
 async def test_async_iterables_are_taken_as_they_come(server: Any) -> None:
