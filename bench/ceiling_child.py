@@ -61,7 +61,7 @@ def analyze(engine: Engine, segmenter: Segmenter, chunk: Sequence[bytes]) -> lis
         image_bgr = decode(data)
         segmenter.segment(image_bgr)
         inputs.append(engine.prepare(image_bgr))
-    return [_class(engine.card, float(probability)) for probability in engine.predict(np.stack(inputs))]
+    return [_class(engine.card, float(probability)) for probability in engine.predict(np.stack(inputs)).probabilities]
 
 
 def _class(card: ModelCard, probability: float) -> Classification:

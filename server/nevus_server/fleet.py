@@ -126,13 +126,9 @@ class Fleet:
             )
         return versions[version or max(versions, key=version_key)]
 
-    def knows_segmenter(self, name: str) -> bool:
-        """Returns whether any worker has that segmenter."""
-        return name in self._segmenters
-
     @property
     def segmenters(self) -> list[str]:
-        """Every segmenter, by name."""
+        """Every segmenter that serves all models, by name; a model's own map is not one of them."""
         return sorted(self._segmenters)
 
     def _recent(self) -> list[ModelCard]:

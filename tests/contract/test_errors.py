@@ -45,6 +45,7 @@ BAD_OPTIONS: dict[str, tuple[dict[str, Any], str, str]] = {
     "malformed model": ({"model": "../etc"}, "INVALID_ARGUMENT", "UNKNOWN_MODEL"),
     "version not served": ({"model": "notebook-cnn@7"}, "FAILED_PRECONDITION", "MODEL_NOT_LOADED"),
     "unknown segmenter": ({"segmenter": "nosuch"}, "INVALID_ARGUMENT", "UNKNOWN_SEGMENTER"),
+    "another model's own map": ({"segmenter": "network"}, "INVALID_ARGUMENT", "UNKNOWN_SEGMENTER"),
     "unknown operating point": ({"operating_point": "nosuch"}, "INVALID_ARGUMENT", "UNKNOWN_OPERATING_POINT"),
     "unknown priority": ({"priority": 9}, "INVALID_ARGUMENT", "INVALID_PRIORITY"),
     "unknown artifact": ({"artifacts": [0]}, "INVALID_ARGUMENT", "UNKNOWN_ARTIFACT"),

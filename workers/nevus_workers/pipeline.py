@@ -1,4 +1,6 @@
-"""One image's way through a worker: decode, segment, (regions told), batch, classify, draw.
+"""One image's way through a worker: decode, batch, segment, (regions told), classify, draw.
+
+A segmenter works while the network does; where the regions come from the network's own map, they wait for it.
 
 Pure towards the outside: it gets bytes and options, tells its stages through a callback, and returns the outcome. It
 knows neither store nor queue; `jobs` ties it to them.
@@ -7,14 +9,13 @@ knows neither store nor queue; `jobs` ties it to them.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nevus_core.errors import InvalidImage, ModelError
+from nevus_core.errors import InvalidImage, InvalidRequest, ModelError
 from nevus_core.records import (
     PIPELINE_VERSION,
     Artifact,
@@ -23,20 +24,21 @@ from nevus_core.records import (
     JobOptions,
     ModelCard,
     Provenance,
-    QualityIssue,
     Region,
     Result,
     Timings,
 )
 from nevus_core.states import Stage
 from nevus_workers.imaging.decode import decode
-from nevus_workers.imaging.mask import encode_mask
-from nevus_workers.imaging.overlay import draw_overlay
+from nevus_workers.imaging.lesion_map import segment_map
 from nevus_workers.imaging.regions import Segmentation
-from nevus_workers.imaging.segmenter import Segmenters
+from nevus_workers.imaging.segmenter import Segmenter, Segmenters
 from nevus_workers.models.batcher import Batcher, Prediction
 from nevus_workers.models.engine import Engine
+from nevus_workers.pictures import draw
+from nevus_workers.quality import quality_issues
 from nevus_workers.room import Room
+from nevus_workers.stopwatch import StopWatch
 
 SLOW_PIXELS = 16_000_000
 """From this size on segmenting takes long enough (40 ms) to be told as a stage of its own; telling costs a write."""
@@ -61,15 +63,28 @@ class Outcome:
     pictures: dict[Artifact, bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What segmenter and network found in one image, and the image: uint8 (height_px, width_px, 3), blue-green-red."""
+
+    image_bgr: NDArray[np.uint8]
+    segmentation: Segmentation
+    prediction: Prediction
+    timings: Timings
+
+
 class Pipeline:
     """The models and segmenters of one worker process, ready for images from any thread.
 
     Args:
         models: By `name@version`.
-        segmenters: By name.
+        segmenters: Those that look at the image; a model's own map comes on top.
         worker_id: Goes into every result's provenance.
         decoders: Images that are decoded and segmented at a time.
         poison_sha256: For tests: an upload with this digest ends the process, as a crash of the decoder would.
+
+    Raises:
+        ModelError: INVALID_MODEL_CARD; a model's card names a segmenter that the model does not have.
     """
 
     def __init__(
@@ -86,6 +101,8 @@ class Pipeline:
         self._models = models
         self._segmenters = segmenters
         self._worker_id = worker_id
+        for model in models.values():
+            _check_segmenter(model.engine, segmenters)
 
     def run(self, data: bytes, image: ImageInfo, options: JobOptions, progress: Progress) -> Outcome:
         """Returns the outcome of one image.
@@ -98,15 +115,34 @@ class Pipeline:
 
         Raises:
             InvalidImage: The bytes can't be decoded after all.
+            InvalidRequest: UNKNOWN_SEGMENTER; the model does not have the segmenter.
             ModelError: MODEL_NOT_LOADED; this worker does not hold the model.
         """
         model = self._model(options)
-        segmenter = self._segmenters.get(options.segmenter)
-        pixels = image.width_px * image.height_px
+        segmenter = self._segmenters.choose(options.segmenter, gives_map=model.engine.gives_map)
         if image.sha256 == self._poison_sha256:
             os._exit(137)
+        found = self._look(model, segmenter, data, image, progress)
+        card, segmentation = model.engine.card, found.segmentation
+        classification = classify(card, found.prediction.probability, options.operating_point)
+        caption = f"{card.name} {card.version}, {options.segmenter}"
+        pictures = draw(options.artifacts, found.image_bgr, segmentation, classification, caption)
+        result = Result(
+            regions=segmentation.regions,
+            classification=classification,
+            quality_issues=quality_issues(segmentation),
+            provenance=self._provenance(card, image, options, found.prediction, found.timings),
+            artifacts=tuple(pictures),
+        )
+        return Outcome(result, pictures)
+
+    def _look(
+        self, model: ServingModel, segmenter: Segmenter | None, data: bytes, image: ImageInfo, progress: Progress
+    ) -> _Findings:
+        """Returns what is found in an image; without a segmenter the regions are those of the network's own map."""
+        pixels = image.width_px * image.height_px
         with self._room.of(pixels), model.batcher.expected() as announcement:
-            watch = _StopWatch()
+            watch = StopWatch()
             image_bgr = decode(data)
             _check_size(image_bgr, image)
             decode_ms = watch.lap_ms()
@@ -114,22 +150,19 @@ class Pipeline:
                 progress(Stage.SEGMENTING, None)
             # The network is at work on another thread while this one segments: its batch need not wait for the boxes.
             waiting = announcement.submit(model.engine.prepare(image_bgr))
-            segmentation = segmenter.segment(image_bgr)
-            segment_ms = watch.lap_ms()
-        progress(Stage.CLASSIFYING, segmentation.regions)
+            segmentation = segmenter.segment(image_bgr) if segmenter else None
+            segment_ms = watch.lap_ms() if segmenter else 0.0
+        if segmentation is not None:
+            progress(Stage.CLASSIFYING, segmentation.regions)
         prediction = waiting.result()
-        timings = Timings(decode_ms=decode_ms, segment_ms=segment_ms, classify_ms=watch.lap_ms())
-        classification = classify(model.engine.card, prediction.probability, options.operating_point)
-        caption = f"{model.engine.card.name} {model.engine.card.version}, {options.segmenter}"
-        pictures = _draw(options.artifacts, image_bgr, segmentation, classification, caption)
-        result = Result(
-            regions=segmentation.regions,
-            classification=classification,
-            quality_issues=_quality_issues(segmentation),
-            provenance=self._provenance(model.engine.card, image, options, prediction, timings),
-            artifacts=tuple(pictures),
-        )
-        return Outcome(result, pictures)
+        classify_ms = watch.lap_ms()
+        if segmentation is None:
+            assert prediction.map is not None  # noqa: S101 - the engine said that it gives one
+            segmentation = segment_map(prediction.map, image.height_px, image.width_px)
+            segment_ms = watch.lap_ms()
+            progress(Stage.CLASSIFYING, segmentation.regions)
+        timings = Timings(decode_ms=decode_ms, segment_ms=segment_ms, classify_ms=classify_ms)
+        return _Findings(image_bgr, segmentation, prediction, timings)
 
     def _model(self, options: JobOptions) -> ServingModel:
         key = f"{options.model}@{options.version}"
@@ -180,43 +213,17 @@ def classify(card: ModelCard, probability: float, operating_point: str) -> Class
     )
 
 
-class _StopWatch:
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
-
-    def lap_ms(self) -> float:
-        """Returns the milliseconds since the last call."""
-        now = time.perf_counter()
-        lap, self._last = (now - self._last) * 1000, now
-        return round(lap, 3)
-
-
 def _check_size(image_bgr: NDArray[np.uint8], image: ImageInfo) -> None:
     """Boxes are promised in the pixels that the header announced; a file that decodes to others is damaged."""
     if image_bgr.shape[:2] != (image.height_px, image.width_px):
         raise InvalidImage("CORRUPT_IMAGE", "The image's pixels are not of the size that its header announces.")
 
 
-def _quality_issues(segmentation: Segmentation) -> tuple[QualityIssue, ...]:
-    if segmentation.left_out:
-        message = f"{segmentation.left_out} smaller regions are left out; this is hardly the picture of a lesion."
-        return (QualityIssue(kind="TOO_MANY_REGIONS", message=message),)
-    if segmentation.regions:
-        return ()
-    message = "No region stands out from its surroundings; there may be no lesion in the picture."
-    return (QualityIssue(kind="NO_REGION_FOUND", message=message),)
-
-
-def _draw(
-    wanted: tuple[Artifact, ...],
-    image_bgr: NDArray[np.uint8],
-    segmentation: Segmentation,
-    classification: Classification,
-    caption: str,
-) -> dict[Artifact, bytes]:
-    pictures = {}
-    if Artifact.OVERLAY in wanted:
-        pictures[Artifact.OVERLAY] = draw_overlay(image_bgr, segmentation.regions, classification, caption)
-    if Artifact.MASK in wanted:
-        pictures[Artifact.MASK] = encode_mask(segmentation.mask)
-    return pictures
+def _check_segmenter(engine: Engine, segmenters: Segmenters) -> None:
+    """Refuses a model whose own default would fail every request."""
+    card = engine.card
+    try:
+        segmenters.choose(card.segmenter, gives_map=engine.gives_map)
+    except InvalidRequest as error:
+        text = f"The card of {card.key} names the segmenter {card.segmenter!r}, which this model does not have."
+        raise ModelError(text, reason="INVALID_MODEL_CARD", metadata={"model": card.key}) from error

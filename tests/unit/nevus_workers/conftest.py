@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
@@ -89,6 +90,29 @@ def untrained() -> Any:
     *others, kernel, bias = model.get_weights()
     model.set_weights([*others, kernel * 0.02, bias])
     return model
+
+
+@pytest.fixture(scope="session")
+def joint() -> Any:
+    """One `derm-joint` with seeded weights that sees drawn lesions."""
+    from support.joint_network import joint_network
+
+    return joint_network()
+
+
+@pytest.fixture
+def joint_card(card: ModelCard) -> ModelCard:
+    """A valid card of `derm-joint` without weights, as training writes it."""
+    return msgspec.structs.replace(
+        card,
+        name="derm-joint",
+        architecture="derm-joint",
+        input_width_px=224,
+        input_height_px=224,
+        colour_order="rgb",
+        resampling="area",
+        segmenter="network",
+    )
 
 
 @pytest.fixture(scope="session")

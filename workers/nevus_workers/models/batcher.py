@@ -24,13 +24,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nevus_workers.models.answers import Answers
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One image's answer: the positive class's probability, 0..1, and how many images shared the pass."""
+    """One image's answer.
+
+    Attributes:
+        probability: Of the positive class, 0..1.
+        batch_size: How many images shared the pass.
+        map: float32 (rows, columns), 0..1: for each cell of the whole image the probability that it belongs to a
+            lesion; its own copy, so that it does not keep the batch's. None of a network that gives no map.
+    """
 
     probability: float
     batch_size: int
+    map: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +73,7 @@ class Batcher:
     """One model thread behind a queue.
 
     Args:
-        predict: Takes items stacked (n, ...), gives float (n,). Called by the model thread only.
+        predict: Takes items stacked (n, ...), gives their answers. Called by the model thread only.
         max_batch: Most items a call, at least 1.
         max_wait_s: Longest time that a batch which could leave waits for announced items; 0 to never wait.
         clock: Monotonic seconds.
@@ -73,7 +83,7 @@ class Batcher:
 
     def __init__(
         self,
-        predict: Callable[[NDArray[Any]], NDArray[np.float32]],
+        predict: Callable[[NDArray[Any]], Answers],
         max_batch: int,
         max_wait_s: float,
         clock: Callable[[], float] = time.monotonic,
@@ -162,7 +172,7 @@ class Batcher:
         """Answers every entry; halves the batch where the model fails on it."""
         began_s = self._clock()
         try:
-            probabilities = self._probabilities(entries)
+            answers = self._answers(entries)
         except Exception as error:  # noqa: BLE001 - whatever the backend raises belongs to the jobs, not to this thread
             if len(entries) == 1:
                 entries[0].future.set_exception(error)
@@ -172,13 +182,14 @@ class Batcher:
             self._answer(entries[middle:])
             return
         self._on_pass([began_s - entry.since_s for entry in entries], self._clock() - began_s)
-        for entry, probability in zip(entries, probabilities, strict=True):
-            entry.future.set_result(Prediction(float(probability), len(entries)))
+        for index, entry in enumerate(entries):
+            lesion_map = None if answers.maps is None else answers.maps[index].copy()
+            entry.future.set_result(Prediction(float(answers.probabilities[index]), len(entries), lesion_map))
 
-    def _probabilities(self, entries: list[_Entry]) -> NDArray[np.float32]:
-        """Returns float32 (n,), all finite; raises where the model gives anything else."""
-        probabilities = self._predict(np.stack([entry.item for entry in entries]))
-        if probabilities.shape != (len(entries),) or not np.isfinite(probabilities).all():
+    def _answers(self, entries: list[_Entry]) -> Answers:
+        """Returns one answer for each entry, all numbers finite; raises where the model gives anything else."""
+        answers = self._predict(np.stack([entry.item for entry in entries]))
+        if not answers.suit(len(entries)):
             message = "The model answered with something that is no probability."
             raise ArithmeticError(message)
-        return probabilities
+        return answers

@@ -1,4 +1,4 @@
-"""A loaded classifier. `KerasEngine` is the one that serves; whatever has the same four members can take its place.
+"""A loaded classifier. `KerasEngine` is the one that serves; whatever has the same members can take its place.
 
 Importing this module is light: the backend (TensorFlow by default) is imported when an engine is made, so that a
 command that only reads cards does not pay two seconds and 500 MiB for it.
@@ -16,9 +16,9 @@ import numpy as np
 
 from nevus_core.errors import ModelError
 from nevus_workers.models import architectures
+from nevus_workers.models.compiled import compile_model, gives_map
 from nevus_workers.models.preparation import prepare
 from nevus_workers.models.repository import verify_weights
-from nevus_workers.models.strips import in_strips
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nevus_core.records import ModelCard
+    from nevus_workers.models.answers import Answers
 
 
 class Engine(Protocol):
@@ -40,11 +41,15 @@ class Engine(Protocol):
     def max_batch(self) -> int:
         """Most images that one `predict` takes."""
 
+    @property
+    def gives_map(self) -> bool:
+        """Whether the answers have the lesion's map; known before the first pass, and the same for every pass."""
+
     def prepare(self, image_bgr: NDArray[np.uint8]) -> NDArray[Any]:
         """Returns the network's input (height_px, width_px, 3) for an image uint8 (h, w, 3), blue-green-red, 0..255."""
 
-    def predict(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        """Returns float32 (n,), 0..1: the positive class's probability for each of 1..max_batch prepared images."""
+    def predict(self, batch: NDArray[Any]) -> Answers:
+        """Returns the answers for 1..max_batch prepared images (n, height_px, width_px, 3), in their order."""
 
     def warm(self) -> None:
         """Runs every batch size once, so that no request pays for a first time."""
@@ -71,7 +76,7 @@ class KerasEngine:
         self._max_batch = max_batch
         self._strips = strips
         self._model = load_model(card, weights_path)
-        self._compiled: dict[np.dtype[Any], Callable[[NDArray[Any]], Any]] = {}
+        self._compiled: dict[np.dtype[Any], Callable[[NDArray[Any]], Answers]] = {}
 
     @property
     def card(self) -> ModelCard:
@@ -82,6 +87,11 @@ class KerasEngine:
     def max_batch(self) -> int:
         """Most images that one `predict` takes."""
         return self._max_batch
+
+    @property
+    def gives_map(self) -> bool:
+        """Whether the network has a lesion's map among its outputs."""
+        return gives_map(self._model)
 
     def prepare(self, image_bgr: NDArray[np.uint8]) -> NDArray[Any]:
         """Returns the network's input for one image; see `nevus_workers.models.preparation.prepare`."""
@@ -94,16 +104,19 @@ class KerasEngine:
             resampling=self._card.resampling,
         )
 
-    def predict(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        """Returns float32 (n,), 0..1: the positive class's probability of each image.
+    def predict(self, batch: NDArray[Any]) -> Answers:
+        """Returns the positive class's probability of each image, and its lesion's map where the network gives one.
 
         Args:
             batch: uint8 or float32 (n, height_px, width_px, 3), n from 1 to max_batch, as `prepare` made them.
         """
         compiled = self._compiled.get(batch.dtype)
         if compiled is None:
-            compiled = self._compiled[batch.dtype] = _compile(self._model, self._card, batch.dtype, self._strips)
-        return np.asarray(compiled(batch), np.float32).reshape(-1)
+            compiled = compile_model(
+                self._model, self._card, batch.dtype, backend=_import_backend(), strips=self._strips
+            )
+            self._compiled[batch.dtype] = compiled
+        return compiled(batch)
 
     def warm(self) -> None:
         """Runs every batch size from 1 to max_batch once on black images."""
@@ -177,54 +190,3 @@ def _import_backend() -> str:
     import keras
 
     return str(keras.backend.backend())
-
-
-def _compile(model: Any, card: ModelCard, dtype: np.dtype[Any], strips: int) -> Callable[[NDArray[Any]], Any]:
-    """Returns a function from a batch of one dtype to probabilities (n, 1).
-
-    On TensorFlow there is one graph for every n, and one more for a single image where that is cut into strips.
-    """
-    forward = _batch_invariant(model)
-    if _import_backend() != "tensorflow":
-        import keras
-
-        return lambda batch: keras.ops.convert_to_numpy(forward(keras.ops.cast(batch, "float32")))
-    import tensorflow as tf
-
-    def graph(count: int | None, forward: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        shape = (count, card.input_height_px, card.input_width_px, 3)
-        signature = [tf.TensorSpec(shape, tf.as_dtype(dtype))]
-        compiled: Callable[[Any], Any] = tf.function(lambda batch: forward(tf.cast(batch, tf.float32)), signature)
-        return compiled
-
-    many = graph(None, forward)
-    alone = _batch_invariant(model, strips)
-    one = graph(1, alone) if strips > 1 else many
-    return lambda batch: (one if len(batch) == 1 else many)(tf.constant(batch)).numpy()
-
-
-def _batch_invariant(model: Any, strips: int = 1) -> Callable[[Any], Any]:
-    """Returns the model's forward pass, so made that an image's answer does not depend on who shares its batch.
-
-    A matrix product of one row is summed in another order than one of several rows, and less exactly: for the 242,064
-    terms behind notebook-cnn's Flatten that moved a probability by up to 1.5e-5, while products of 2 to 8 rows agree to
-    the bit and lie within 1e-6 of the same sum in float64 (450 images, 2026-11-23). So there are always two rows.
-    """
-    import keras
-
-    flatten = next((at for at, layer in enumerate(model.layers) if isinstance(layer, keras.layers.Flatten)), None)
-    if flatten is None or not isinstance(model, keras.Sequential):
-        return lambda batch: model(batch, training=False)
-    body = keras.Model(model.inputs, model.layers[flatten].input)
-    rows = int(body.output_shape[1])
-    features_of = in_strips(model.layers[:flatten], rows, strips) or (lambda batch: body(batch, training=False))
-    head = model.layers[flatten + 1 :]
-
-    def forward(batch: Any) -> Any:
-        features = model.layers[flatten](features_of(batch))
-        rows = keras.ops.concatenate([features, features[:1]])
-        for layer in head:
-            rows = layer(rows)
-        return rows[:-1]
-
-    return forward

@@ -8,6 +8,7 @@ import numpy as np
 
 from nevus_workers.imaging.decode import decode
 from nevus_workers.imaging.lesion_map import segment_map
+from nevus_workers.imaging.segmenter import NETWORK
 from nevus_workers.models import derm_joint
 from nevus_workers.models.cost import mega_flops
 from nevus_workers.models.preparation import prepare
@@ -62,6 +63,7 @@ class JointProduct:
             mega_flops=round(mega_flops(self._network), 1),
             colour_order=COLOUR_ORDER,
             resampling=RESAMPLING,
+            segmenter=NETWORK,
         )
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nevus_core.errors import Unavailable
+from nevus_workers.models.answers import Answers
 from nevus_workers.models.batcher import Batcher
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Gate:
         self.open.set()
         self.poison: set[int] = set()
 
-    def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+    def __call__(self, batch: NDArray[Any]) -> Answers:
         """Answers a batch of items (n, 1)."""
         numbers = [int(value) for value in batch[:, 0]]
         self.batches.append(numbers)
@@ -40,7 +41,7 @@ class Gate:
         if self.poison.intersection(numbers):
             message = "poison"
             raise ValueError(message)
-        return (batch[:, 0] / 10).astype(np.float32)
+        return Answers((batch[:, 0] / 10).astype(np.float32))
 
     def hold(self, batcher: Batcher) -> None:
         """Occupies the model with item 0, so that what comes next has to queue up."""
@@ -180,7 +181,7 @@ def test_answered_passes_are_told(gate: Gate) -> None:
     """Proves that each answered pass is told once, with its images' waits and its length, before the answers go out."""
     now, told = [100.0], []
 
-    def predict(batch: NDArray[Any]) -> NDArray[np.float32]:
+    def predict(batch: NDArray[Any]) -> Answers:
         now[0] += 0.5
         return gate(batch)
 
@@ -201,7 +202,7 @@ def test_answered_passes_are_told(gate: Gate) -> None:
 @pytest.mark.parametrize("answer", [[np.nan], [[0.5]], [0.5, 0.5]])
 def test_answers_that_are_no_probabilities(answer: list[Any]) -> None:
     """Proves that NaN, or another number of answers than images, is an error, not a result."""
-    batcher = Batcher(lambda _: np.array(answer, np.float32), max_batch=1, max_wait_s=0)
+    batcher = Batcher(lambda _: Answers(np.array(answer, np.float32)), max_batch=1, max_wait_s=0)
     with pytest.raises(ArithmeticError):
         batcher.submit(item(1)).result(LONG_S)
     batcher.close()

@@ -52,9 +52,9 @@ def test_answers_as_a_direct_keras_call(
     reference = np.stack([cv2.resize(image, (500, 500)) for image in images]).astype(np.float32)
     expected = np.asarray(untrained(reference)).reshape(-1)
     assert np.ptp(expected) > 0.001
-    assert np.allclose(engine.predict(batch), expected, atol=1e-6)
-    assert np.allclose(engine.predict(batch.astype(np.float32)), expected, atol=1e-6)
-    alone = [float(engine.predict(batch[index : index + 1])[0]) for index in range(3)]
+    assert np.allclose(engine.predict(batch).probabilities, expected, atol=1e-6)
+    assert np.allclose(engine.predict(batch.astype(np.float32)).probabilities, expected, atol=1e-6)
+    alone = [float(engine.predict(batch[index : index + 1]).probabilities[0]) for index in range(3)]
     assert np.allclose(alone, expected, atol=1e-6)
 
 
@@ -64,11 +64,11 @@ def test_an_answer_does_not_depend_on_who_shares_the_batch(lesion: Callable[...,
     card = repository.resolve("notebook-cnn")
     engine = KerasEngine(card, repository.weights_path(card), max_batch=8)
     batch = np.stack([engine.prepare(lesion(seed)) for seed in range(8)])
-    alone = np.concatenate([engine.predict(batch[at : at + 1]) for at in range(8)])
-    pairs = np.concatenate([engine.predict(batch[at : at + 2]) for at in range(0, 8, 2)])
+    alone = np.concatenate([engine.predict(batch[at : at + 1]).probabilities for at in range(8)])
+    pairs = np.concatenate([engine.predict(batch[at : at + 2]).probabilities for at in range(0, 8, 2)])
     assert np.ptp(alone) > 0.001
     assert np.array_equal(pairs, alone)
-    assert np.array_equal(engine.predict(batch), alone)
+    assert np.array_equal(engine.predict(batch).probabilities, alone)
 
 
 def test_an_image_in_strips_has_the_same_answer(lesion: Callable[..., NDArray[np.uint8]]) -> None:
@@ -77,17 +77,19 @@ def test_an_image_in_strips_has_the_same_answer(lesion: Callable[..., NDArray[np
     card = repository.resolve("notebook-cnn", "1")
     whole, *cut = (KerasEngine(card, repository.weights_path(card), 4, strips) for strips in (1, 2, 3))
     images = np.stack([whole.prepare(lesion(seed)) for seed in range(4)])
-    expected = whole.predict(images)
+    expected = whole.predict(images).probabilities
     for engine in cut:
-        alone = np.concatenate([engine.predict(images[number : number + 1]) for number in range(4)])
+        alone = np.concatenate([engine.predict(images[at : at + 1]).probabilities for at in range(4)])
         assert np.array_equal(alone, expected)
-        assert np.array_equal(engine.predict(images), expected)
+        assert np.array_equal(engine.predict(images).probabilities, expected)
 
 
 def test_warm_and_shapes(engine: KerasEngine) -> None:
     """Proves that warming runs, and that answers are float32 (n,) within 0..1."""
     engine.warm()
-    answer = engine.predict(np.zeros((2, 500, 500, 3), np.uint8))
+    answers = engine.predict(np.zeros((2, 500, 500, 3), np.uint8))
+    assert (engine.gives_map, answers.maps) == (False, None)
+    answer = answers.probabilities
     assert answer.dtype == np.float32
     assert answer.shape == (2,)
     assert ((answer >= 0) & (answer <= 1)).all()
@@ -103,7 +105,7 @@ def test_reads_a_legacy_file(
     engine = KerasEngine(written, repository.weights_path(written))
     batch = np.random.default_rng(0).integers(0, 256, (1, 500, 500, 3)).astype(np.uint8)
     expected = np.asarray(untrained(batch.astype(np.float32))).reshape(-1)
-    assert np.allclose(engine.predict(batch), expected, atol=1e-6)
+    assert np.allclose(engine.predict(batch).probabilities, expected, atol=1e-6)
 
 
 def test_digest_is_checked_before_loading(engine: KerasEngine, repository: Repository) -> None:

@@ -140,6 +140,7 @@ def test_publish(finished: tuple[JointPlan, list[Progress]], tmp_path: Path) -> 
     files = {path.name for path in repository.folder(card).iterdir()}
     assert files == {"model.toml", "derm-joint.weights.h5", "training.csv", "training.png"}
     assert (card.colour_order, card.resampling, card.input_width_px) == ("rgb", "area", 224)
+    assert card.segmenter == "network"
     assert card.weights_bytes < 16 * 2**20
     assert card.mega_flops <= 1000
     assert {"jaccard_mean", "one_region_share", "calibration_scale", "auc", "sensitivity_screening"} <= set(

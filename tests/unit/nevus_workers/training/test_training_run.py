@@ -136,7 +136,7 @@ def test_publish(finished: tuple[TrainingPlan, list[Progress]], tmp_path: Path) 
     assert (card.licence, card.training_data.endswith("Drawn by a test.")) == ("CC0-1.0", True)
     assert "NOT FOR CLINICAL USE" in card.intended_use
     engine = KerasEngine(card, repository.verify(card))
-    assert 0 <= engine.predict(np.zeros((1, 500, 500, 3), np.uint8))[0] <= 1
+    assert 0 <= engine.predict(np.zeros((1, 500, 500, 3), np.uint8)).probabilities[0] <= 1
 
 
 def test_nothing_to_publish_yet(tiny_data: Path, tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""Which segmenter a request gets, and which ones its model has."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from nevus.v1 import job_pb2
+from nevus_core.errors import InvalidRequest
+from nevus_core.records import WorkerInfo
+from nevus_core.settings import ServerSettings
+from nevus_server.fleet import Fleet
+from nevus_server.requests import job_options
+from support import made_up
+
+JOINT = replace(made_up.CARD, name="derm-joint", segmenter="network")
+
+
+class Reports:
+    """Stands in for the store: what workers say."""
+
+    async def workers(self) -> list[WorkerInfo]:
+        """Returns one worker that holds both models, and announces `otsu`."""
+        return [made_up.worker_info("a", (made_up.CARD, JOINT))]
+
+
+@pytest.fixture
+async def fleet() -> Fleet:
+    """A fleet that has polled."""
+    fleet = Fleet(Reports(), 30.0)  # type: ignore[arg-type]
+    await fleet.poll()
+    return fleet
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "given"),
+    [
+        ("derm-joint", "", "network"),
+        ("derm-joint", "network", "network"),
+        ("derm-joint", "otsu", "otsu"),
+        ("notebook-cnn", "", "otsu"),
+        ("notebook-cnn", "otsu", "otsu"),
+    ],
+)
+async def test_segmenters_of_a_model(fleet: Fleet, model: str, asked: str, given: str) -> None:
+    """Proves the card's default, its network's own map, and what is announced for every model."""
+    options = job_pb2.AnalysisOptions(model=model, segmenter=asked)
+    assert job_options(options, fleet, ServerSettings()).segmenter == given
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "known"),
+    [("notebook-cnn", "network", "only: otsu"), ("derm-joint", "magic", "only: network, otsu")],
+)
+async def test_segmenters_that_a_model_lacks(fleet: Fleet, model: str, asked: str, known: str) -> None:
+    """Proves that one model's own map is none of another's, and that the refusal names what there is."""
+    options = job_pb2.AnalysisOptions(model=model, segmenter=asked)
+    with pytest.raises(InvalidRequest, match=known) as caught:
+        job_options(options, fleet, ServerSettings())
+    assert caught.value.reason == "UNKNOWN_SEGMENTER"
