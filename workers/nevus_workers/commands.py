@@ -1,4 +1,4 @@
-"""What this package adds to `nevus`: `work`, `train`, `models fetch`, `models verify`.
+"""What this package adds to `nevus`: `work`, `train`, `evaluate`, `models fetch`, `models verify`.
 
 Light to import, for `nevus --help` reads it; the work is imported when a command is called.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from nevus_core.errors import ModelError, NevusError
+from nevus_workers.evaluate_command import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ def register(app: typer.Typer, models: typer.Typer) -> None:
     """Adds the commands."""
     app.command("work", rich_help_panel="Run")(work)
     app.command("train", rich_help_panel="Models")(train)
+    app.command("evaluate", rich_help_panel="Models")(evaluate)
     models.command("fetch")(fetch)
     models.command("verify")(verify)
 

@@ -1,4 +1,6 @@
-"""The figures by which a classifier is judged, and its operating points. numpy only.
+"""What training chooses by figures: operating points and calibration.
+
+The figures themselves are those of `nevus_workers.evaluation`, so that a card and `nevus evaluate` mean the same.
 
 Throughout: `labels` float32 (n,), 1 malignant, 0 benign, both present; `probabilities` float (n,), 0..1.
 """
@@ -10,20 +12,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nevus_workers.evaluation.figures import BOOTSTRAP_SAMPLES, Rates, auc, auc_interval, rates
+from nevus_workers.evaluation.overlap import jaccard
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+__all__ = [
+    "BOOTSTRAP_SAMPLES",
+    "Calibration",
+    "Rates",
+    "auc",
+    "auc_interval",
+    "balanced_threshold",
+    "calibrate",
+    "cross_entropy",
+    "jaccard",
+    "rates",
+    "screening_threshold",
+]
+
 SCREENING_SENSITIVITY = 0.95
 """What the operating point `screening` must reach on the validation split."""
-BOOTSTRAP_SAMPLES = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Sensitivity (malignant called malignant) and specificity (benign called benign), each 0..1."""
-
-    sensitivity: float
-    specificity: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,48 +44,10 @@ class Calibration:
     bias: float
 
 
-def auc(labels: NDArray[np.float32], probabilities: NDArray[np.floating]) -> float:
-    """Returns the area under the ROC curve, 0..1; ties count half. 0.5 where only one class is there."""
-    positives = int(labels.sum())
-    negatives = len(labels) - positives
-    if positives == 0 or negatives == 0:
-        return 0.5
-    _, inverse, counts = np.unique(probabilities, return_inverse=True, return_counts=True)
-    mean_ranks = np.cumsum(counts) - (counts - 1) / 2
-    rank_sum = float(mean_ranks[inverse][labels > 0].sum())
-    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
-
-
-def auc_interval(
-    labels: NDArray[np.float32], probabilities: NDArray[np.floating], *, seed: int = 0, samples: int = BOOTSTRAP_SAMPLES
-) -> tuple[float, float]:
-    """Returns the 95 % bootstrap interval of `auc`: low, high. Each class is resampled by itself."""
-    rng = np.random.default_rng(seed)
-    positive, negative = np.flatnonzero(labels > 0), np.flatnonzero(labels == 0)
-    values = []
-    for _ in range(samples):
-        drawn = np.concatenate([rng.choice(positive, len(positive)), rng.choice(negative, len(negative))])
-        values.append(auc(labels[drawn], probabilities[drawn]))
-    low, high = np.quantile(values, (0.025, 0.975))
-    return float(low), float(high)
-
-
 def cross_entropy(labels: NDArray[np.float32], probabilities: NDArray[np.floating]) -> float:
     """Returns the mean binary cross-entropy; probabilities are kept off 0 and 1 by a millionth."""
     clipped = np.clip(probabilities, 1e-6, 1 - 1e-6)
     return float(-np.where(labels > 0, np.log(clipped), np.log(1 - clipped)).mean())
-
-
-def jaccard(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
-    """Returns intersection over union of two masks of one shape, 0..1; 1 where both are empty."""
-    union = np.count_nonzero(truth | found)
-    return np.count_nonzero(truth & found) / union if union else 1.0
-
-
-def rates(labels: NDArray[np.float32], probabilities: NDArray[np.floating], threshold: float) -> Rates:
-    """Returns the rates where `probability >= threshold` means malignant."""
-    called = probabilities >= threshold
-    return Rates(float(called[labels > 0].mean()), float((~called)[labels == 0].mean()))
 
 
 def balanced_threshold(labels: NDArray[np.float32], probabilities: NDArray[np.floating]) -> float:
