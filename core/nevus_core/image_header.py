@@ -155,6 +155,7 @@ def _sniff(data: bytes) -> str:
 
 
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SEQUENTIAL = frozenset({0xC0, 0xC1})
 _END_OF_IMAGE, _START_OF_SCAN, _APP1 = 0xD9, 0xDA, 0xE1
 _SCAN = re.compile(rb"\xff\xda")
 """Two and a half times as fast as bytes.count for two bytes (74 against 184 us for 170 kB)."""
@@ -162,7 +163,7 @@ _SCAN = re.compile(rb"\xff\xda")
 
 def _read_jpeg(data: bytes) -> _Header:
     size: tuple[int, int] | None = None
-    orientation, position = 0, 2
+    orientation, position, parts = 0, 2, 0
     for _ in range(_MAX_PARTS):
         while data[position : position + 2] == b"\xff\xff":
             position += 1
@@ -170,7 +171,8 @@ def _read_jpeg(data: bytes) -> _Header:
         if lead != 0xFF or length < 2:
             _corrupt("jpeg", "a segment is not where it should be")
         if marker == _START_OF_SCAN and size is not None:
-            scans = len(_SCAN.findall(data, position))
+            # One scan with all parts of a sequential frame is all that a decoder reads; others are counted.
+            scans = 1 if data[position + 4] == parts else len(_SCAN.findall(data, position))
             if scans > _MAX_SCANS:
                 _unsupported(f"a JPEG with {scans} scans")
             return _Header(*size, data.rfind(b"\xff\xd9", position + 2 + length) >= 0, orientation or 1)
@@ -180,7 +182,7 @@ def _read_jpeg(data: bytes) -> _Header:
             precision, height, width = struct.unpack_from(">BHH", data, position + 4)
             if precision != 8:
                 _unsupported(f"a JPEG with {precision} bits a sample")
-            size = width, height
+            size, parts = (width, height), data[position + 9] if marker in _SEQUENTIAL else 0
         if marker == _APP1 and not orientation and data.startswith(b"Exif\x00\x00", position + 4):
             orientation = _exif_orientation(data[position + 10 : position + 2 + length])
         position += 2 + length

@@ -23,6 +23,9 @@ Command = tuple[object, ...]
 SILENCE_S = 10.0
 """A broker that owes an answer for so long counts as gone."""
 
+LARGE_BYTES = 32 * 1024
+"""A word of so many bytes goes out as it is; packed with the others it would be copied."""
+
 _MORE = object()
 """What hiredis gives where a reply is not complete yet."""
 
@@ -70,7 +73,8 @@ class Wire(asyncio.Protocol):
         self._asked.append(asked)
         if not self._out:
             loop.call_soon(self._flush)  # with whatever else is asked for in this turn of the loop
-        self._out.extend(hiredis.pack_command(cast("Any", words)) for words in commands)
+        for words in commands:
+            self._out.extend(_packed(words))
         if not self._watching:
             self._watch()
         return await asked.answered
@@ -134,3 +138,14 @@ class Wire(asyncio.Protocol):
         if loop.time() - self._asked[0].at_s > SILENCE_S and self._transport is not None:
             self._transport.abort()
         loop.call_later(SILENCE_S / 4, self._watch)
+
+
+def _packed(words: Command) -> list[bytes]:
+    """Returns a command as the broker reads it, in pieces to be sent one after the other."""
+    if not any(isinstance(word, bytes) and len(word) >= LARGE_BYTES for word in words):
+        return [hiredis.pack_command(cast("Any", words))]
+    pieces = [b"*%d\r\n" % len(words)]
+    for word in words:
+        data = word if isinstance(word, bytes) else str(word).encode()
+        pieces += [b"$%d\r\n" % len(data), data, b"\r\n"]
+    return pieces

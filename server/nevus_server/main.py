@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -44,7 +45,12 @@ def run(settings: ServerSettings) -> None:
     """Serves until SIGTERM or SIGINT, then drains."""
     configure_logs(settings)
     log.info("settings", **redacted(settings))
-    asyncio.run(_run(settings))
+    if sys.platform == "win32":
+        asyncio.run(_run(settings))
+    else:
+        import uvloop  # a tenth less processor time a job, client included (docs/performance.md)
+
+        uvloop.run(_run(settings))
 
 
 async def _run(settings: ServerSettings) -> None:
