@@ -34,8 +34,8 @@ def job_from_hash(ref: str, fields: Mapping[bytes, bytes]) -> Job:
         fields: Raw field names and values; must hold at least what acceptance writes.
     """
     tenant, _, job_id = ref.partition("/")
-    regions = _regions.decode(fields[b"regions"]) if b"regions" in fields else None
     result = _result.decode(fields[b"result"]) if b"result" in fields else None
+    regions = _regions.decode(fields[b"regions"]) if b"regions" in fields else result.regions if result else None
     failure = _failure.decode(fields[b"failure"]) if b"failure" in fields else None
     return Job(
         tenant=tenant,

@@ -69,6 +69,8 @@ class JobOptions(Record, frozen=True, kw_only=True):
         queue_ttl_ms: Give up if not started within this time.
         execution_timeout_ms: Give up if one attempt takes longer.
         labels: The caller's own key-value pairs, for its lists; never interpreted, never logged.
+        outcome_only: Whether the caller wants the outcome alone: then stages are not told while they pass quickly, and
+            the regions come with the result.
     """
 
     model: str
@@ -80,6 +82,7 @@ class JobOptions(Record, frozen=True, kw_only=True):
     queue_ttl_ms: int
     execution_timeout_ms: int
     labels: dict[str, str] = {}
+    outcome_only: bool = False
 
 
 class Box(Record, frozen=True, kw_only=True):

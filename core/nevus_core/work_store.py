@@ -6,7 +6,7 @@ Every call is one round trip, and every call but `claim` is fenced: it counts on
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,10 +108,31 @@ class WorkStore:
             raise Suspect(ref)
         if verdict == "OTHER":
             raise OtherModel(ref)
-        if verdict != "CLAIMED":
+        return _claim(ref, reply, data) if verdict == "CLAIMED" else None
+
+    def take(self, after: Claim) -> Claim | None:
+        """Takes the next waiting job and its message, for a thread that has just settled one and was told of more.
+
+        Celery's consumer and a claim cost several times as much (docs/performance.md); under load they are needed to
+        start a thread, and not for each job.
+
+        Args:
+            after: What the thread has settled.
+
+        Returns:
+            The claim, or None where nothing waits, or nothing that can be taken so: then wait for Celery's messages.
+
+        Raises:
+            Unavailable: The broker can't be reached.
+        """
+        (reply,) = self._run(
+            self._words("take", after.ref, self._worker_id, self._lease_ms, self._models, uuid.uuid4().hex)
+        )
+        if not reply:
             return None
-        _, attempt, created_ms, claimed_ms, image, options = reply
-        return Claim(ref, attempt, created_ms, claimed_ms, decode_image(image), data or b"", decode_options(options))
+        ref = text(reply[0])
+        (data,) = self._run(("GET", self._keys.image(ref)))
+        return _claim(ref, reply[1:], data)
 
     def advance(self, claim: Claim, stage: Stage, regions: tuple[Region, ...] | None = None) -> bool:
         """Moves the job to its next stage, with the regions if they are known now.
@@ -127,7 +148,7 @@ class WorkStore:
         (reply,) = self._run(self._words("advance", claim.ref, claim.attempt, stage.value, found))
         return _unless_fenced(reply, claim) == "OK"
 
-    def settle_succeeded(self, claim: Claim, result: Result, pictures: Mapping[Artifact, bytes], keep_ms: int) -> None:
+    def settle_succeeded(self, claim: Claim, result: Result, pictures: Mapping[Artifact, bytes], keep_ms: int) -> bool:
         """Writes the outcome once, its pictures first.
 
         Args:
@@ -135,6 +156,9 @@ class WorkStore:
             result: The outcome.
             pictures: Kind to PNG bytes.
             keep_ms: How long the broker keeps the pictures if nobody purges them.
+
+        Returns:
+            Whether a job waits that `take` could take.
 
         Raises:
             Fenced: This attempt no longer holds the job; nothing was kept.
@@ -144,25 +168,25 @@ class WorkStore:
         stores = [
             ("SET", self._keys.artifact(claim.ref, names[kind]), png, "PX", keep_ms) for kind, png in pictures.items()
         ]
-        self._settle(claim, State.SUCCEEDED, "result", encode(result), names.values(), stores)
+        return self._settle(claim, State.SUCCEEDED, "result", encode(result), names.values(), stores)
 
-    def settle_failed(self, claim: Claim, failure: Failure) -> None:
-        """Writes why there is no result.
-
-        Raises:
-            Fenced: This attempt no longer holds the job.
-            Unavailable: The broker can't be reached.
-        """
-        self._settle(claim, State.FAILED, "failure", encode(failure))
-
-    def settle_cancelled(self, claim: Claim) -> None:
-        """Confirms a cancellation.
+    def settle_failed(self, claim: Claim, failure: Failure) -> bool:
+        """Writes why there is no result. Returns as `settle_succeeded`.
 
         Raises:
             Fenced: This attempt no longer holds the job.
             Unavailable: The broker can't be reached.
         """
-        self._settle(claim, State.CANCELLED)
+        return self._settle(claim, State.FAILED, "failure", encode(failure))
+
+    def settle_cancelled(self, claim: Claim) -> bool:
+        """Confirms a cancellation. Returns as `settle_succeeded`.
+
+        Raises:
+            Fenced: This attempt no longer holds the job.
+            Unavailable: The broker can't be reached.
+        """
+        return self._settle(claim, State.CANCELLED)
 
     def heartbeat(self, info: WorkerInfo | None, held: Iterable[Claim], alive_ms: int) -> set[str]:
         """Says that this process lives, and renews the leases of what it holds.
@@ -192,10 +216,10 @@ class WorkStore:
         value: bytes = b"",
         artifacts: Iterable[str] = (),
         stores: Iterable[tuple[object, ...]] = (),
-    ) -> None:
+    ) -> bool:
         words = self._words("settle", claim.ref, claim.attempt, state.value, field, value, " ".join(artifacts))
         *_, reply = self._run(*stores, words)
-        _unless_fenced(reply, claim)
+        return _unless_fenced(reply, claim) == "MORE"
 
     def _words(self, name: str, *args: object) -> tuple[object, ...]:
         return call_args(name, self._keys.prefix, self._clock, *args)
@@ -209,6 +233,11 @@ class WorkStore:
                     raise
                 self._client.function_load(library(), replace=True)
                 return self._line.run(*commands)
+
+
+def _claim(ref: str, reply: Sequence[Any], data: bytes | None) -> Claim:
+    _, attempt, created_ms, claimed_ms, image, options = reply
+    return Claim(ref, attempt, created_ms, claimed_ms, decode_image(image), data or b"", decode_options(options))
 
 
 def _unless_fenced(reply: object, claim: Claim) -> str:

@@ -94,7 +94,9 @@ class AnalysisServicer(AnalysisServiceServicer):
         """Accepts one image and streams every move of its job, or the final one."""
         ref = self._intake.new_ref(_tenant())
         with self._watching.subscribe(ref, final_only=request.final_only) as mailbox:
-            job = await self._intake.accept(ref, request.image, request.options, request.request_id)
+            job = await self._intake.accept(
+                ref, request.image, request.options, request.request_id, outcome_only=request.final_only
+            )
             moves = self._watching.moves(job, mailbox if job.ref == ref else None, final_only=request.final_only)
             time_left_s = _time_left_s(context)
             try:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from msgspec import structs
+
 from nevus.v1 import job_pb2
 from nevus_core.errors import FailedPrecondition, QuotaExceeded, Unavailable
 from nevus_core.front_store import FrontStore, NewJob
@@ -79,6 +81,7 @@ class Intake:
         request_id: str,
         *,
         limit_bytes: int | None = None,
+        outcome_only: bool = False,
     ) -> Job:
         """Returns the job, durably stored; a repeated request id yields the first one's job instead.
 
@@ -89,6 +92,7 @@ class Intake:
             request_id: As the caller sent it.
             limit_bytes: Largest image; the inline limit where it is None. Where it is given, the caller has taken the
                 image's share of the budget already.
+            outcome_only: See `JobOptions`.
 
         Raises:
             InvalidRequest: The image or an option can't be accepted.
@@ -103,7 +107,7 @@ class Intake:
             if limit_bytes is None:
                 share.take(len(image))
             info = await self._inspect(image, limit_bytes or self._settings.inline_limit_bytes)
-            resolved = job_options(options, self._fleet, self._settings)
+            resolved = job_options(options, self._fleet, self._settings, outcome_only=outcome_only)
             # A repeat must match what the caller sent; defaults may have moved on between the two.
             digest = hashlib.sha256(info.sha256.encode() + options.SerializeToString(deterministic=True)).hexdigest()
             return await self._store_new(NewJob(ref, "accept", checked_id, digest, info, resolved), image)
@@ -126,7 +130,8 @@ class Intake:
             )
         self._fleet.choose(f"{job.options.model}@{job.options.version}")
         digest = hashlib.sha256(b"resubmit" + job.ref.encode()).hexdigest()
-        new = NewJob(self.new_ref(job.tenant), "accept", checked_id, digest, job.image, job.options)
+        options = structs.replace(job.options, outcome_only=False)
+        new = NewJob(self.new_ref(job.tenant), "accept", checked_id, digest, job.image, options)
         again = await self._store_new(new, image)
         await self._store.drop_letter(job.ref)
         return again

@@ -94,7 +94,9 @@ class ManyStream:
         """Accepts one image; a full queue holds the stream instead of refusing the image."""
         while True:
             try:
-                return await self._intake.accept(ref, request.image, request.options, request.request_id)
+                return await self._intake.accept(
+                    ref, request.image, request.options, request.request_id, outcome_only=request.final_only
+                )
             except (Unavailable, QuotaExceeded) as error:
                 if error.reason not in FULL:
                     raise

@@ -102,7 +102,9 @@ def check_request_id(request_id: str) -> str:
         raise InvalidRequest([Violation("request_id", "INVALID_REQUEST_ID", "must be a UUID.")]) from error
 
 
-def job_options(options: job_pb2.AnalysisOptions, fleet: Fleet, settings: ServerSettings) -> JobOptions:
+def job_options(
+    options: job_pb2.AnalysisOptions, fleet: Fleet, settings: ServerSettings, *, outcome_only: bool = False
+) -> JobOptions:
     """Returns a request's options with every default filled in and the model's version pinned.
 
     Raises:
@@ -139,6 +141,7 @@ def job_options(options: job_pb2.AnalysisOptions, fleet: Fleet, settings: Server
         queue_ttl_ms=queue_ttl_ms,
         execution_timeout_ms=timeout_ms,
         labels=dict(options.labels),
+        outcome_only=outcome_only,
     )
 
 
@@ -154,9 +157,11 @@ def check_labels(labels: Mapping[str, str], field: str = "labels") -> None:
 
 
 def _check_against(card: ModelCard, segmenter: str, point: str, fleet: Fleet, wrong: Violations) -> None:
-    if not fleet.knows_segmenter(segmenter):
-        known = ", ".join(fleet.segmenters)
-        wrong.add("options.segmenter", "UNKNOWN_SEGMENTER", f"is not one of: {known}.")
+    # Workers announce what they have for every model. A network's own map is not among it: the card's default says that
+    # the model gives one, and other models do not have it.
+    segmenters = sorted({card.segmenter, *fleet.segmenters})
+    if segmenter not in segmenters:
+        wrong.add("options.segmenter", "UNKNOWN_SEGMENTER", f"{card.key} has only: {', '.join(segmenters)}.")
     if point not in card.operating_points:
         known = ", ".join(card.operating_points)
         wrong.add("options.operating_point", "UNKNOWN_OPERATING_POINT", f"{card.key} has only: {known}.")

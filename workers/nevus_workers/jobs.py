@@ -78,9 +78,10 @@ class JobRunner:
         self._stats = stats
         self._insist_for_s = insist_for_s
         self._gate = Gate()
+        self._stopping = False
 
     def run(self, ref: str) -> None:
-        """Does one job, if it is there to be done: beside others, or alone if its last worker died.
+        """Does one job, if it is there to be done, beside others, or alone if its last worker died; then the next ones.
 
         Raises:
             Unavailable: The broker can't be reached; the message must come again.
@@ -88,10 +89,17 @@ class JobRunner:
         """
         try:
             with self._gate.together():
-                self._do(self._claim(ref))
+                done = self._do(self._claim(ref))
         except Suspect:
             with self._gate.alone():
-                self._do(self._claim(ref, alone=True))
+                done = self._do(self._claim(ref, alone=True))
+        while done is not None and not self._stopping:
+            with self._gate.together():
+                done = self._do(self._take(done))
+
+    def stop(self) -> None:
+        """Takes no further jobs; those under way go on."""
+        self._stopping = True
 
     def _claim(self, ref: str, *, alone: bool = False) -> Claim | None:
         began = time.perf_counter()
@@ -100,14 +108,26 @@ class JobRunner:
             self._stats.claimed(claim, time.perf_counter() - began)
         return claim
 
-    def _do(self, claim: Claim | None) -> None:
+    def _take(self, after: Claim) -> Claim | None:
+        """Returns the next job; None as well where the broker is away, for the message of `after` has done its work."""
+        began = time.perf_counter()
+        try:
+            claim = self._store.take(after)
+        except Unavailable:
+            return None
+        if claim is not None:
+            self._stats.claimed(claim, time.perf_counter() - began)
+        return claim
+
+    def _do(self, claim: Claim | None) -> Claim | None:
+        """Does a job. Returns its claim where more jobs wait."""
         if claim is None:
-            return
-        ref = claim.ref
+            return None
+        ref, more = claim.ref, False
         self._held.add(claim)
         began = time.monotonic()
         try:
-            outcome = self._work(claim)
+            outcome, more = self._work(claim)
         except Fenced:
             outcome = "fenced"
             log.warning("late_answer_dropped", job=ref, attempt=claim.attempt)
@@ -115,16 +135,16 @@ class JobRunner:
             self._held.remove(claim)
         self._stats.ended(outcome)
         log.info("job", job=ref, attempt=claim.attempt, outcome=outcome, ms=round((time.monotonic() - began) * 1000))
+        return claim if more else None
 
-    def _work(self, claim: Claim) -> str:
-        """Returns how it ended: "succeeded", "cancelled" or the reason of the failure."""
+    def _work(self, claim: Claim) -> tuple[str, bool]:
+        """Returns how it ended ("succeeded", "cancelled" or the reason of the failure), and whether more jobs wait."""
         try:
             _check_image(claim)
             done = self._pipeline.run(claim.data, claim.image, claim.options, self._progress(claim))
             self._stats.analysed(done.result.provenance.timings)
         except CancelledError:
-            self._settle(lambda: self._store.settle_cancelled(claim))
-            return "cancelled"
+            return "cancelled", self._settle(lambda: self._store.settle_cancelled(claim))
         except (Fenced, Unavailable):
             raise
         except NevusError as error:
@@ -133,28 +153,29 @@ class JobRunner:
             fault = InternalError(uuid.uuid4().hex[:12])
             log.exception("internal_error", error_id=fault.metadata["error_id"], job=claim.ref)
             return self._fail(claim, fault)
-        self._settle(lambda: self._succeed(claim, done))
-        return "succeeded"
+        return "succeeded", self._settle(lambda: self._succeed(claim, done))
 
     def _progress(self, claim: Claim) -> Callable[[Stage, tuple[Region, ...] | None], None]:
         def tell(stage: Stage, regions: tuple[Region, ...] | None) -> None:
+            if stage is Stage.CLASSIFYING and claim.options.outcome_only:
+                return  # the outcome follows, with the regions
             if not self._insist(lambda: self._store.advance(claim, stage, regions)):
                 raise CancelledError
 
         return tell
 
-    def _succeed(self, claim: Claim, done: Outcome) -> None:
-        self._store.settle_succeeded(claim, done.result, done.pictures, ARTIFACT_SAFETY_MS)
+    def _succeed(self, claim: Claim, done: Outcome) -> bool:
+        return self._store.settle_succeeded(claim, done.result, done.pictures, ARTIFACT_SAFETY_MS)
 
-    def _fail(self, claim: Claim, error: NevusError) -> str:
+    def _fail(self, claim: Claim, error: NevusError) -> tuple[str, bool]:
         failure = Failure(code=error.code, reason=error.reason, message=error.message, metadata=error.metadata)
-        self._settle(lambda: self._store.settle_failed(claim, failure))
-        return error.reason
+        return error.reason, self._settle(lambda: self._store.settle_failed(claim, failure))
 
-    def _settle(self, write: Callable[[], None]) -> None:
+    def _settle(self, write: Callable[[], bool]) -> bool:
         began = time.perf_counter()
-        self._insist(write)
+        more = self._insist(write)
         self._stats.settled(time.perf_counter() - began)
+        return more
 
     def _insist(self, write: Callable[[], T]) -> T:
         """Writes again and again while the broker is away: the work is done, and fencing keeps it safe."""

@@ -84,13 +84,17 @@ def run(settings: WorkerSettings) -> None:
             heartbeat.start()
             log.info("ready", worker=worker_id, models=list(models))
 
+        def stopping() -> None:
+            runner.stop()
+            heartbeat.drain()
+
         run_worker(
             make_app(settings, runner.run),
             settings,
             name=worker_id,
             threads=arrangement.threads,
             on_ready=ready,
-            on_stopping=heartbeat.drain,
+            on_stopping=stopping,
         )
         log.info("stopped")
 

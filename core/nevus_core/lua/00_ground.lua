@@ -50,6 +50,16 @@ local function get(P, ref, ...)
   return unpack(redis.call('HMGET', P .. ':job:' .. ref, ...))
 end
 
+-- What moving a job needs of its record, read once; nil where there is none. `...` names further fields.
+local function read(P, ref, ...)
+  local names = {'state', 'revision', 'attempt', 'created_ms', 'started_ms', 'queue', 'size_bytes', 'result_ttl_ms',
+    'letter_ttl_ms', ...}
+  local values, job = redis.call('HMGET', P .. ':job:' .. ref, unpack(names)), {ref = ref}
+  if not values[1] then return nil end
+  for i, name in ipairs(names) do job[name] = values[i] or nil end
+  return job
+end
+
 local function count(P, what) redis.call('HINCRBY', P .. ':stats', what, 1) end
 
 local function tell(P, ref, event, name, value, final)
@@ -65,48 +75,46 @@ local function tell(P, ref, event, name, value, final)
   redis.call(unpack(entry))
 end
 
+local function check(from, to)
+  if not MOVES[from][to] then error('FORBIDDEN_MOVE ' .. from .. ' to ' .. to) end
+end
+
+local function append(list, more)
+  for _, value in ipairs(more) do list[#list + 1] = value end
+end
+
 -- Moves a job: checks the table, raises the revision, keeps the event in the record and tells it to the stream, all in
--- one step. `from` is nil at acceptance. What the move makes known (`name` is 'regions', 'result' or 'failure') goes along.
--- An outcome's event says all that its record got meanwhile, so that who followed the job need not read it again.
-local function move(P, ref, from, to, stage, at, name, value, expire)
-  if from and not MOVES[from][to] then error('FORBIDDEN_MOVE ' .. from .. ' to ' .. to) end
-  local key, tenant, id = P .. ':job:' .. ref, tenant_of(ref), id_of(ref)
-  local revision = redis.call('HINCRBY', key, 'revision', 1)
-  local attempt, created, started = get(P, ref, 'attempt', 'created_ms', 'started_ms')
+-- one step. `job` is as `read` gives it, without a state at acceptance; `changes` lists further fields and values to write.
+-- What the move makes known (`name` is 'regions', 'result' or 'failure') goes along. An outcome's event says all that its
+-- record got meanwhile, so that who followed the job need not read it again.
+local function move(P, job, to, stage, at, changes, name, value, expire)
+  local from, ref, tenant, id = job.state, job.ref, tenant_of(job.ref), id_of(job.ref)
+  if from then check(from, to) end
+  local revision = job.revision + 1
   local event = cjson.encode({
-    revision = revision, state = to, stage = stage, attempt = tonumber(attempt) or 0, at_ms = at,
-    started_ms = expire and tonumber(started) or nil, expire_ms = expire,
+    revision = revision, state = to, stage = stage, attempt = tonumber(job.attempt) or 0, at_ms = at,
+    started_ms = expire and tonumber(job.started_ms) or nil, expire_ms = expire,
   })
-  local fields = {'HSET', key, 'state', to, 'stage', stage, 'updated_ms', at, 'e:' .. revision, event}
-  if name and value then
-    fields[#fields + 1] = name
-    fields[#fields + 1] = value
-  end
-  if expire then
-    for _, word in ipairs({'finished_ms', at, 'expire_ms', expire}) do fields[#fields + 1] = word end
-  end
+  local fields = {'HSET', P .. ':job:' .. ref, 'state', to, 'stage', stage, 'revision', revision, 'updated_ms', at,
+    'e:' .. revision, event}
+  append(fields, changes or {})
+  if name and value then append(fields, {name, value}) end
+  if expire then append(fields, {'finished_ms', at, 'expire_ms', expire}) end
   redis.call(unpack(fields))
   if from ~= to then
     if from then redis.call('ZREM', P .. ':jobs:' .. tenant .. ':' .. from, id) end
-    redis.call('ZADD', P .. ':jobs:' .. tenant .. ':' .. to, created, id)
+    redis.call('ZADD', P .. ':jobs:' .. tenant .. ':' .. to, job.created_ms, id)
   end
   -- Nobody can follow a job before its acceptance is answered, and the answer says the same.
   if from then tell(P, ref, event, name, value, expire) end
-  return revision
 end
 
 -- A job waits in the queue of its priority, or in the suspects' once its worker has died.
 local QUEUES = {'suspect', 'stat', 'routine', 'bulk'}
 
-local function enqueue(P, ref, queue, at)
-  redis.call('HSET', P .. ':job:' .. ref, 'queue', queue)
-  redis.call('ZADD', P .. ':queued:' .. queue, at, ref)
-end
-
--- The Celery message that wakes a worker, where kombu looks for it (its key prefix is P:celery:).
-local function ring(P, queue, message)
-  redis.call('LPUSH', P .. ':celery:' .. P .. '.' .. queue, message)
-end
+-- Where the Celery messages lie that wake workers: kombu's key prefix is P:celery:, the queue's own name P.<queue>. Pushed
+-- at the left, taken from the right.
+local function messages(P, queue) return P .. ':celery:' .. P .. '.' .. queue end
 
 local function queued(P)
   local waiting = 0
@@ -114,10 +122,14 @@ local function queued(P)
   return waiting
 end
 
-local function release(P, ref)
-  redis.call('ZREM', P .. ':queued:' .. get(P, ref, 'queue'), ref)
-  for _, index in ipairs({':deadlines', ':leases', ':timeouts'}) do
-    redis.call('ZREM', P .. index, ref)
+-- Stops the clocks of the state that a job is in.
+local function release(P, job)
+  if job.state == 'QUEUED' then
+    redis.call('ZREM', P .. ':queued:' .. job.queue, job.ref)
+    redis.call('ZREM', P .. ':deadlines', job.ref)
+  elseif next(MOVES[job.state]) then
+    redis.call('ZREM', P .. ':leases', job.ref)
+    redis.call('ZREM', P .. ':timeouts', job.ref)
   end
 end
 
@@ -127,13 +139,15 @@ local function weigh(P, tenant, bytes)
   end
 end
 
-local function drop_image(P, ref)
-  redis.call('ZREM', P .. ':letters', ref)
+local function drop_image(P, job)
   -- The record knows whether the bytes are counted; the image itself may have been taken away by somebody else.
-  if redis.call('HDEL', P .. ':job:' .. ref, 'counted') == 1 then
-    weigh(P, tenant_of(ref), -tonumber(get(P, ref, 'size_bytes')))
-  end
-  return redis.call('DEL', P .. ':image:' .. ref)
+  if redis.call('HDEL', P .. ':job:' .. job.ref, 'counted') == 1 then weigh(P, tenant_of(job.ref), -job.size_bytes) end
+  return redis.call('DEL', P .. ':image:' .. job.ref)
+end
+
+local function drop_letter(P, job)
+  redis.call('ZREM', P .. ':letters', job.ref)
+  return drop_image(P, job)
 end
 
 -- Whether a failure says nothing against the image, so that it is worth keeping for another try.
@@ -142,40 +156,40 @@ local function is_letter(failure)
 end
 
 -- Gives a job its one outcome: drops the image (a dead letter's later), stops every clock but the purge's.
-local function finish(P, ref, from, to, at, field, value)
-  local ttl, letter_ttl = get(P, ref, 'result_ttl_ms', 'letter_ttl_ms')
-  if field == 'failure' and tonumber(letter_ttl) > 0 and is_letter(value) then
-    redis.call('ZADD', P .. ':letters', at + letter_ttl, ref)
+local function finish(P, job, to, at, field, value, changes)
+  check(job.state, to)
+  local expire = at + job.result_ttl_ms
+  if field == 'failure' and tonumber(job.letter_ttl_ms) > 0 and is_letter(value) then
+    redis.call('ZADD', P .. ':letters', at + job.letter_ttl_ms, job.ref)
   else
-    drop_image(P, ref)
+    drop_image(P, job)
   end
-  release(P, ref)
-  redis.call('ZADD', P .. ':expiry', at + ttl, ref)
+  release(P, job)
+  redis.call('ZADD', P .. ':expiry', expire, job.ref)
   count(P, string.lower(to))
-  return move(P, ref, from, to, '', at, field, value, at + ttl)
+  move(P, job, to, '', at, changes, field, value, expire)
 end
 
 -- Removes every trace of a job; returns the number of objects removed.
 local function purge(P, ref)
-  local state, request, artifacts = get(P, ref, 'state', 'request_key', 'artifacts')
+  local job = read(P, ref, 'request_key', 'artifacts')
   redis.call('ZREM', P .. ':expiry', ref)
-  if not state then return 0 end
+  if not job then return 0 end
   local tenant, id = tenant_of(ref), id_of(ref)
-  release(P, ref)
-  local removed = drop_image(P, ref) + redis.call('DEL', P .. ':job:' .. ref)
-  for artifact in string.gmatch(artifacts or '', '[^ ]+') do
+  release(P, job)
+  local removed = drop_letter(P, job) + redis.call('DEL', P .. ':job:' .. ref)
+  for artifact in string.gmatch(job.artifacts or '', '[^ ]+') do
     removed = removed + redis.call('DEL', P .. ':artifact:' .. ref .. ':' .. artifact)
   end
-  if request and request ~= '' then redis.call('DEL', request) end
+  if job.request_key and job.request_key ~= '' then redis.call('DEL', job.request_key) end
   redis.call('ZREM', P .. ':jobs:' .. tenant, id)
-  redis.call('ZREM', P .. ':jobs:' .. tenant .. ':' .. state, id)
+  redis.call('ZREM', P .. ':jobs:' .. tenant .. ':' .. job.state, id)
   return removed
 end
 
--- Whether `attempt` still holds the job: returns its state, or nil after counting a late answer.
-local function held(P, ref, attempt)
-  local state, current = get(P, ref, 'state', 'attempt')
-  if state and current == attempt and (state == 'RUNNING' or state == 'CANCELLING') then return state end
+-- Whether `attempt` still holds the job (nil where there is none); a late answer is counted.
+local function holds(P, job, attempt)
+  if job and job.attempt == attempt and (job.state == 'RUNNING' or job.state == 'CANCELLING') then return true end
   count(P, 'fenced')
-  return nil
+  return false
 end

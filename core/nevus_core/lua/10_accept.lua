@@ -35,17 +35,19 @@ local function accept(keys, args)
   -- Gone before its record came: an evicting broker must not turn it into a job that can never run.
   if redis.call('PERSIST', P .. ':image:' .. ref) == 0 then return refuse('NO_IMAGE') end
 
-  redis.call('HSET', P .. ':job:' .. ref, 'revision', 0, 'attempt', 0, 'created_ms', at, 'request_key', request,
-    'image', args[5], 'options', args[6], 'size_bytes', size, 'counted', 1, 'priority', args[8], 'execution_timeout_ms', args[10],
-    'result_ttl_ms', args[11], 'letter_ttl_ms', args[12], 'queue_ttl_ms', args[9], 'model', args[17])
+  local queue = args[8]
+  move(P, {ref = ref, revision = 0, created_ms = at}, 'QUEUED', '', at, {
+    'attempt', 0, 'created_ms', at, 'request_key', request, 'image', args[5], 'options', args[6], 'size_bytes', size,
+    'counted', 1, 'priority', queue, 'queue', queue, 'queue_ttl_ms', args[9], 'execution_timeout_ms', args[10],
+    'result_ttl_ms', args[11], 'letter_ttl_ms', args[12], 'model', args[17],
+  })
   if request ~= '' then redis.call('SET', request, args[4] .. ' ' .. id_of(ref)) end
   redis.call('ZADD', P .. ':jobs:' .. tenant, at, id_of(ref))
   redis.call('ZADD', P .. ':deadlines', at + args[9], ref)
+  redis.call('ZADD', P .. ':queued:' .. queue, at, ref)
   weigh(P, tenant, size)
-  enqueue(P, ref, args[8], at)
   count(P, 'accepted')
-  move(P, ref, nil, 'QUEUED', '', at)
-  if args[18] ~= '' then ring(P, args[8], args[18]) end
+  if args[18] ~= '' then redis.call('LPUSH', messages(P, queue), args[18]) end
   return {'ACCEPTED', at}
 end
 redis.register_function('accept@VERSION@', accept)

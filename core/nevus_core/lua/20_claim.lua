@@ -1,70 +1,118 @@
--- claim(now, ref, worker, lease_ms, alone, models, claim): QUEUED to RUNNING with the next attempt and a lease. A suspect (its worker
--- died) is given only to a worker that does nothing beside it (`alone` is '1'), a job only to a worker that holds its
--- model (`models` is '|name@version|name@version|'). `claim` is a name for this call: made again because its answer did not
+-- Gives a job to a worker, if it is there to be given: see `claim` below, which is this for one call.
+local function give(P, ref, at, worker, lease_ms, alone, models, call)
+  local job = read(P, ref, 'image', 'options', 'execution_timeout_ms', 'model', 'claim')
+  if not job then return {'GONE'} end
+  if job.state == 'RUNNING' and job.claim == call then
+    return {'CLAIMED', tonumber(job.attempt), tonumber(job.created_ms), tonumber(job.started_ms), job.image, job.options}
+  end
+  if job.state ~= 'QUEUED' then return {'TAKEN', job.state} end
+  if not string.find(models, '|' .. job.model .. '|', 1, true) then return {'OTHER'} end
+  if job.queue == 'suspect' and alone ~= '1' then return {'SUSPECT'} end
+  local deadline = redis.call('ZSCORE', P .. ':deadlines', ref)
+  if deadline and at >= tonumber(deadline) then
+    finish(P, job, 'EXPIRED', at, 'failure', EXPIRED)
+    return {'EXPIRED'}
+  end
+  local sent = tonumber(redis.call('ZSCORE', P .. ':queued:' .. job.queue, ref))
+  if sent > tonumber(redis.call('HGET', P .. ':reached', job.queue) or 0) then
+    redis.call('HSET', P .. ':reached', job.queue, sent)
+  end
+  release(P, job)
+  job.attempt = job.attempt + 1
+  redis.call('ZADD', P .. ':leases', at + lease_ms, ref)
+  redis.call('ZADD', P .. ':timeouts', at + job.execution_timeout_ms, ref)
+  move(P, job, 'RUNNING', 'DECODING', at, {'attempt', job.attempt, 'worker', worker, 'claim', call, 'started_ms', at})
+  return {'CLAIMED', job.attempt, tonumber(job.created_ms), at, job.image, job.options}
+end
+
+-- claim(now, ref, worker, lease_ms, alone, models, call): QUEUED to RUNNING with the next attempt and a lease. A suspect (its
+-- worker died) is given only to a worker that does nothing beside it (`alone` is '1'), a job only to a worker that holds its
+-- model (`models` is '|name@version|name@version|'). `call` is a name for this call: made again because its answer did not
 -- arrive, it is answered as before, while a second message for the job finds it taken.
 -- Returns {'CLAIMED', attempt, created_ms, at, image, options} | {'GONE'} | {'EXPIRED'} | {'TAKEN', state} | {'SUSPECT'}
 --   | {'OTHER'}.
 local function claim(keys, args)
-  local P, ref = keys[1], args[2]
-  local at = clock(args[1])
-  local state, queue, created, image, options, timeout, model, claimed =
-    get(P, ref, 'state', 'queue', 'created_ms', 'image', 'options', 'execution_timeout_ms', 'model', 'claim')
-  if not state then return {'GONE'} end
-  if state == 'RUNNING' and claimed == args[7] then
-    local attempt, started = get(P, ref, 'attempt', 'started_ms')
-    return {'CLAIMED', tonumber(attempt), tonumber(created), tonumber(started), image, options}
-  end
-  if state ~= 'QUEUED' then return {'TAKEN', state} end
-  if not string.find(args[6], '|' .. model .. '|', 1, true) then return {'OTHER'} end
-  if queue == 'suspect' and args[5] ~= '1' then return {'SUSPECT'} end
-  local deadline = redis.call('ZSCORE', P .. ':deadlines', ref)
-  if deadline and at >= tonumber(deadline) then
-    finish(P, ref, 'QUEUED', 'EXPIRED', at, 'failure', EXPIRED)
-    return {'EXPIRED'}
-  end
-  local sent = tonumber(redis.call('ZSCORE', P .. ':queued:' .. queue, ref))
-  if sent > tonumber(redis.call('HGET', P .. ':reached', queue) or 0) then
-    redis.call('HSET', P .. ':reached', queue, sent)
-  end
-  release(P, ref)
-  local attempt = redis.call('HINCRBY', P .. ':job:' .. ref, 'attempt', 1)
-  redis.call('HSET', P .. ':job:' .. ref, 'worker', args[3], 'claim', args[7], 'started_ms', at)
-  redis.call('ZADD', P .. ':leases', at + args[4], ref)
-  redis.call('ZADD', P .. ':timeouts', at + timeout, ref)
-  move(P, ref, 'QUEUED', 'RUNNING', 'DECODING', at)
-  return {'CLAIMED', attempt, tonumber(created), at, image, options}
+  return give(keys[1], args[2], clock(args[1]), args[3], args[4], args[5], args[6], args[7])
 end
 redis.register_function('claim@VERSION@', claim)
+
+-- Queues whose jobs a worker may take without Celery's help, in the order in which Celery would.
+local OPEN_QUEUES = {'stat', 'routine', 'bulk'}
+-- Messages for jobs that are no longer waiting that one call looks at.
+local STALE_MESSAGES = 20
+
+-- The first of those queues in which a message waits; none while there is a suspect, which has to be alone.
+local function first_waiting(P)
+  for _, queue in ipairs(OPEN_QUEUES) do
+    if redis.call('LLEN', messages(P, queue)) > 0 then
+      return redis.call('LLEN', messages(P, 'suspect')) == 0 and queue or nil
+    end
+  end
+end
+
+-- take(now, after, worker, lease_ms, models, call): the next waiting job for a thread that has just settled `after`: message
+-- and claim in one step, in the order in which Celery's consumer would come to it. Whatever only Celery's way can deal with
+-- (suspects, which have to be alone; jobs of models that this worker does not hold; foreign messages) is left there.
+-- `after`'s record remembers what was given, so that a repeated call is answered as before.
+-- Returns {ref, 'CLAIMED', attempt, created_ms, at, image, options} or {}.
+local function take(keys, args)
+  local P, at = keys[1], clock(args[1])
+  local function try(ref)
+    local given = give(P, ref, at, args[3], args[4], '0', args[5], args[6])
+    table.insert(given, 1, ref)
+    return given
+  end
+  local state, given_before = get(P, args[2], 'state', 'followed_by')
+  if given_before then
+    local again = try(given_before)
+    return again[2] == 'CLAIMED' and again or {}
+  end
+  for _ = 1, state and STALE_MESSAGES or 0 do
+    local queue = first_waiting(P)
+    if not queue then return {} end
+    local message = redis.call('RPOP', messages(P, queue))
+    local ref = string.match(message, '"argsrepr": "%[\'([^\']+)\'%]"')
+    local given = ref and try(ref) or {'', 'OTHER'}
+    if given[2] == 'OTHER' or given[2] == 'SUSPECT' then
+      redis.call('RPUSH', messages(P, queue), message)
+      return {}
+    end
+    if given[2] == 'CLAIMED' then
+      redis.call('HSET', P .. ':job:' .. args[2], 'followed_by', ref)
+      return given
+    end
+  end
+  return {}
+end
+redis.register_function('take@VERSION@', take)
 
 -- advance(now, ref, attempt, stage, regions): the next stage, with the regions if they are known now ('' if not).
 -- Returns 'OK' | 'CANCELLING' | 'FENCED'.
 local function advance(keys, args)
-  local P, ref = keys[1], args[2]
-  local state = held(P, ref, args[3])
-  if not state then return 'FENCED' end
-  if state == 'CANCELLING' then return 'CANCELLING' end
-  move(P, ref, 'RUNNING', 'RUNNING', args[4], clock(args[1]), 'regions', args[5] ~= '' and args[5] or nil)
+  local P, job = keys[1], read(keys[1], args[2])
+  if not holds(P, job, args[3]) then return 'FENCED' end
+  if job.state == 'CANCELLING' then return 'CANCELLING' end
+  move(P, job, 'RUNNING', args[4], clock(args[1]), nil, 'regions', args[5] ~= '' and args[5] or nil)
   return 'OK'
 end
 redis.register_function('advance@VERSION@', advance)
 
 -- settle(now, ref, attempt, state, field, value, artifacts): the outcome of the attempt that holds the job. `artifacts`
--- names the pictures stored just before, as "attempt:kind attempt:kind". Returns 'OK' | 'FENCED'.
+-- names the pictures stored just before, as "attempt:kind attempt:kind".
+-- Returns 'OK' | 'MORE' (a message waits that `take` would look at) | 'FENCED'.
 local function settle(keys, args)
-  local P, ref = keys[1], args[2]
+  local P, ref, job = keys[1], args[2], read(keys[1], args[2])
   -- Said before, and the answer did not arrive: the same outcome of the same attempt is no late answer.
-  local told, attempt = get(P, ref, 'state', 'attempt')
-  if told == args[4] and attempt == args[3] then return 'OK' end
-  local state = held(P, ref, args[3])
-  if not state then
+  if job and job.state == args[4] and job.attempt == args[3] then return 'OK' end
+  if not holds(P, job, args[3]) then
     for artifact in string.gmatch(args[7], '[^ ]+') do
       redis.call('DEL', P .. ':artifact:' .. ref .. ':' .. artifact)
     end
     return 'FENCED'
   end
-  if args[7] ~= '' then redis.call('HSET', P .. ':job:' .. ref, 'artifacts', args[7]) end
-  finish(P, ref, state, args[4], clock(args[1]), args[5] ~= '' and args[5] or nil, args[6])
-  return 'OK'
+  local changes = args[7] ~= '' and {'artifacts', args[7]} or nil
+  finish(P, job, args[4], clock(args[1]), args[5] ~= '' and args[5] or nil, args[6], changes)
+  return first_waiting(P) and 'MORE' or 'OK'
 end
 redis.register_function('settle@VERSION@', settle)
 

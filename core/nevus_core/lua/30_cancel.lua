@@ -1,18 +1,17 @@
 -- cancel(now, ref): certain while QUEUED, a wish while RUNNING, nothing where it was cancelled already.
 -- Returns the state it left the job in, 'FINISHED' where there was another outcome, or 'GONE'.
 local function cancel(keys, args)
-  local P, ref = keys[1], args[2]
-  local state, stage = get(P, ref, 'state', 'stage')
-  if not state then return 'GONE' end
-  if state == 'QUEUED' then
-    finish(P, ref, 'QUEUED', 'CANCELLED', clock(args[1]))
+  local P, job = keys[1], read(keys[1], args[2], 'stage')
+  if not job then return 'GONE' end
+  if job.state == 'QUEUED' then
+    finish(P, job, 'CANCELLED', clock(args[1]))
     return 'CANCELLED'
   end
-  if state == 'RUNNING' then
-    move(P, ref, 'RUNNING', 'CANCELLING', stage, clock(args[1]))
+  if job.state == 'RUNNING' then
+    move(P, job, 'CANCELLING', job.stage, clock(args[1]))
     return 'CANCELLING'
   end
-  if state == 'CANCELLING' or state == 'CANCELLED' then return state end
+  if job.state == 'CANCELLING' or job.state == 'CANCELLED' then return job.state end
   return 'FINISHED'
 end
 redis.register_function('cancel@VERSION@', cancel)

@@ -7,20 +7,20 @@ local function due(P, index, before, limit)
 end
 
 local function end_lease(P, ref, at, max_attempts, lost_ms)
-  local state, attempt = get(P, ref, 'state', 'attempt')
-  release(P, ref)
-  if state == 'CANCELLING' then
-    finish(P, ref, state, 'CANCELLED', at)
+  local job = read(P, ref, 'queue_ttl_ms')
+  if job.state == 'CANCELLING' then
+    finish(P, job, 'CANCELLED', at)
     return nil
   end
-  if tonumber(attempt) >= max_attempts then
-    finish(P, ref, state, 'FAILED', at, 'failure', LOST)
+  if tonumber(job.attempt) >= max_attempts then
+    finish(P, job, 'FAILED', at, 'failure', LOST)
     return 'lost'
   end
+  move(P, job, 'QUEUED', '', at, {'queue', 'suspect'})
+  release(P, job)
   -- As if its message were nearly old enough to be lost: should the front end die before it sends it, the next sweep does.
-  enqueue(P, ref, 'suspect', at - lost_ms + 1)
-  redis.call('ZADD', P .. ':deadlines', at + get(P, ref, 'queue_ttl_ms'), ref)
-  move(P, ref, state, 'QUEUED', '', at)
+  redis.call('ZADD', P .. ':queued:suspect', at - lost_ms + 1, ref)
+  redis.call('ZADD', P .. ':deadlines', at + job.queue_ttl_ms, ref)
   count(P, 'requeued')
   return 'requeued'
 end
@@ -29,7 +29,7 @@ end
 -- only where the message is older than `lost_ms`, for one on its way to a thread is in no list either.
 local function without_message(P, queue, at, lost_ms, limit)
   local before = at - lost_ms
-  if redis.call('LLEN', P .. ':celery:' .. P .. '.' .. queue) > 0 then
+  if redis.call('LLEN', messages(P, queue)) > 0 then
     before = math.min(before, tonumber(redis.call('HGET', P .. ':reached', queue) or 0) - lost_ms)
   end
   return due(P, ':queued:' .. queue, before, limit)
@@ -51,13 +51,13 @@ local function sweep(keys, args)
   local function each(index, act)
     for _, ref in ipairs(due(P, index, at, limit)) do
       if not pcall(act, ref) then
-        redis.call('ZREM', P .. index, ref)
+        for _, clock_of in ipairs({index, ':deadlines', ':leases', ':timeouts'}) do redis.call('ZREM', P .. clock_of, ref) end
         done.damaged = done.damaged + 1
       end
     end
   end
   each(':timeouts', function(ref)
-    finish(P, ref, get(P, ref, 'state'), 'FAILED', at, 'failure', TIMED_OUT)
+    finish(P, read(P, ref), 'FAILED', at, 'failure', TIMED_OUT)
     done.timed_out = done.timed_out + 1
   end)
   if args[7] == '1' then
@@ -68,20 +68,20 @@ local function sweep(keys, args)
     end)
   end
   each(':deadlines', function(ref)
-    finish(P, ref, 'QUEUED', 'EXPIRED', at, 'failure', EXPIRED)
+    finish(P, read(P, ref), 'EXPIRED', at, 'failure', EXPIRED)
     done.expired = done.expired + 1
   end)
   for _, queue in ipairs(QUEUES) do
     for _, ref in ipairs(without_message(P, queue, at, args[5], limit)) do
       if get(P, ref, 'state') then
-        enqueue(P, ref, queue, at)
+        redis.call('ZADD', P .. ':queued:' .. queue, at, ref)
         ring(ref, queue)
       else
         redis.call('ZREM', P .. ':queued:' .. queue, ref)
       end
     end
   end
-  each(':letters', function(ref) drop_image(P, ref) end)
+  each(':letters', function(ref) drop_letter(P, read(P, ref) or {ref = ref}) end)
   each(':expiry', function(ref)
     purge(P, ref)
     done.purged = done.purged + 1
