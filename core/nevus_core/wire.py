@@ -1,4 +1,7 @@
-"""One connection to the broker for all tasks of an event loop: commands go out as they come, replies in that order.
+"""One connection to the broker for all tasks of an event loop: commands go out together, replies come in their order.
+
+What is asked for while an answer is under way leaves when that has come: with `appendfsync always` every batch is a write
+to the disk and two changes of process, and under load they cost more than the commands.
 
 redis-py opens it (it knows addresses, TLS, passwords, the handshake) and hiredis speaks the protocol; between the two
 redis-py's own client takes a connection from a pool, packs, awaits and unpacks for each call in some forty steps of the
@@ -56,6 +59,7 @@ class Wire(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._out: list[bytes] = []
         self._asked: deque[_Asked] = deque()
+        self._owed = 0  # of those asked, sent and not yet answered
         self._gone = asyncio.Event()
         self._watching = False
         self._writer: Any = None
@@ -71,7 +75,7 @@ class Wire(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         asked = _Asked(len(commands), loop.create_future(), loop.time())
         self._asked.append(asked)
-        if not self._out:
+        if not (self._out or self._owed):
             loop.call_soon(self._flush)  # with whatever else is asked for in this turn of the loop
         for words in commands:
             self._out.extend(_packed(words))
@@ -94,14 +98,18 @@ class Wire(asyncio.Protocol):
             asked.missing -= 1
             if not asked.missing:
                 self._asked.popleft()
+                self._owed -= 1
                 if not asked.answered.done():  # its caller may have gone
                     asked.answered.set_result(asked.replies)
+        if self._out and not self._owed:
+            self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells all who wait."""
         self._transport = None
         self._gone.set()
         self._out.clear()
+        self._owed = 0
         asked, self._asked = self._asked, deque()
         for one in asked:
             if not one.answered.done():
@@ -127,6 +135,7 @@ class Wire(asyncio.Protocol):
         if self._transport is None:
             return
         out, self._out = self._out, []
+        self._owed = len(self._asked)
         self._transport.writelines(out)
 
     def _watch(self) -> None:

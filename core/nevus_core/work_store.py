@@ -53,7 +53,7 @@ class WorkStore:
         prefix: Before every key.
         worker_id: Unique to this process and this start of it.
         lease_ms: How long a claim lasts without a heartbeat.
-        models: `name@version` of every model that this process holds.
+        models: `name@version` of every model that this process holds; read anew for every claim.
         clock: Instead of the broker's own clock (tests).
     """
 
@@ -66,7 +66,7 @@ class WorkStore:
         models: Iterable[str],
         clock: Clock | None = None,
     ) -> None:
-        self._models = "|".join(["", *models, ""])
+        self._held_models = models
         self._client = client
         self._line = Line(client)
         self._keys = Keys(prefix)
@@ -110,30 +110,6 @@ class WorkStore:
             raise OtherModel(ref)
         return _claim(ref, reply, data) if verdict == "CLAIMED" else None
 
-    def take(self, after: Claim) -> Claim | None:
-        """Takes the next waiting job and its message, for a thread that has just settled one and was told of more.
-
-        Celery's consumer and a claim cost several times as much (docs/performance.md); under load they are needed to
-        start a thread, and not for each job.
-
-        Args:
-            after: What the thread has settled.
-
-        Returns:
-            The claim, or None where nothing waits, or nothing that can be taken so: then wait for Celery's messages.
-
-        Raises:
-            Unavailable: The broker can't be reached.
-        """
-        (reply,) = self._run(
-            self._words("take", after.ref, self._worker_id, self._lease_ms, self._models, uuid.uuid4().hex)
-        )
-        if not reply:
-            return None
-        ref = text(reply[0])
-        (data,) = self._run(("GET", self._keys.image(ref)))
-        return _claim(ref, reply[1:], data)
-
     def advance(self, claim: Claim, stage: Stage, regions: tuple[Region, ...] | None = None) -> bool:
         """Moves the job to its next stage, with the regions if they are known now.
 
@@ -148,7 +124,9 @@ class WorkStore:
         (reply,) = self._run(self._words("advance", claim.ref, claim.attempt, stage.value, found))
         return _unless_fenced(reply, claim) == "OK"
 
-    def settle_succeeded(self, claim: Claim, result: Result, pictures: Mapping[Artifact, bytes], keep_ms: int) -> bool:
+    def settle_succeeded(
+        self, claim: Claim, result: Result, pictures: Mapping[Artifact, bytes], keep_ms: int, *, take: bool = False
+    ) -> Claim | None:
         """Writes the outcome once, its pictures first.
 
         Args:
@@ -156,9 +134,11 @@ class WorkStore:
             result: The outcome.
             pictures: Kind to PNG bytes.
             keep_ms: How long the broker keeps the pictures if nobody purges them.
+            take: Whether to take the next waiting job with it. Celery's consumer and a claim cost several times as much
+                (docs/performance.md); under load they start a thread, and then it goes on by itself.
 
         Returns:
-            Whether a job waits that `take` could take.
+            What was taken. None where nothing waits, or nothing that can be taken so: Celery's messages come to that.
 
         Raises:
             Fenced: This attempt no longer holds the job; nothing was kept.
@@ -168,25 +148,26 @@ class WorkStore:
         stores = [
             ("SET", self._keys.artifact(claim.ref, names[kind]), png, "PX", keep_ms) for kind, png in pictures.items()
         ]
-        return self._settle(claim, State.SUCCEEDED, "result", encode(result), names.values(), stores)
+        settled = self._settled(claim, State.SUCCEEDED, "result", encode(result), names.values())
+        return self._settle(claim, [*stores, settled], take=take)
 
-    def settle_failed(self, claim: Claim, failure: Failure) -> bool:
-        """Writes why there is no result. Returns as `settle_succeeded`.
-
-        Raises:
-            Fenced: This attempt no longer holds the job.
-            Unavailable: The broker can't be reached.
-        """
-        return self._settle(claim, State.FAILED, "failure", encode(failure))
-
-    def settle_cancelled(self, claim: Claim) -> bool:
-        """Confirms a cancellation. Returns as `settle_succeeded`.
+    def settle_failed(self, claim: Claim, failure: Failure, *, take: bool = False) -> Claim | None:
+        """Writes why there is no result. Takes and returns as `settle_succeeded`.
 
         Raises:
             Fenced: This attempt no longer holds the job.
             Unavailable: The broker can't be reached.
         """
-        return self._settle(claim, State.CANCELLED)
+        return self._settle(claim, [self._settled(claim, State.FAILED, "failure", encode(failure))], take=take)
+
+    def settle_cancelled(self, claim: Claim, *, take: bool = False) -> Claim | None:
+        """Confirms a cancellation. Takes and returns as `settle_succeeded`.
+
+        Raises:
+            Fenced: This attempt no longer holds the job.
+            Unavailable: The broker can't be reached.
+        """
+        return self._settle(claim, [self._settled(claim, State.CANCELLED)], take=take)
 
     def heartbeat(self, info: WorkerInfo | None, held: Iterable[Claim], alive_ms: int) -> set[str]:
         """Says that this process lives, and renews the leases of what it holds.
@@ -208,18 +189,30 @@ class WorkStore:
         (lost,) = self._run(words)
         return {text(ref) for ref in lost}
 
-    def _settle(
-        self,
-        claim: Claim,
-        state: State,
-        field: str = "",
-        value: bytes = b"",
-        artifacts: Iterable[str] = (),
-        stores: Iterable[tuple[object, ...]] = (),
-    ) -> bool:
-        words = self._words("settle", claim.ref, claim.attempt, state.value, field, value, " ".join(artifacts))
-        *_, reply = self._run(*stores, words)
-        return _unless_fenced(reply, claim) == "MORE"
+    def _settled(
+        self, claim: Claim, state: State, field: str = "", value: bytes = b"", artifacts: Iterable[str] = ()
+    ) -> tuple[object, ...]:
+        return self._words("settle", claim.ref, claim.attempt, state.value, field, value, " ".join(artifacts))
+
+    def _settle(self, claim: Claim, commands: Sequence[tuple[object, ...]], *, take: bool) -> Claim | None:
+        """Sends commands, the last of which settles, and with `take` one that takes the next job."""
+        if not take:
+            _unless_fenced(self._run(*commands)[-1], claim)
+            return None
+        # The same name however often this is called: an answer that did not arrive is given again.
+        call = f"after {claim.ref} {claim.attempt}"
+        take_next = self._words("take", claim.ref, claim.attempt, self._worker_id, self._lease_ms, self._models, call)
+        *_, settled, taken = self._run(*commands, take_next)
+        _unless_fenced(settled, claim)
+        if not taken:
+            return None
+        ref = text(taken[0])
+        (data,) = self._run(("GET", self._keys.image(ref)))
+        return _claim(ref, taken[1:], data)
+
+    @property
+    def _models(self) -> str:
+        return "|".join(["", *self._held_models, ""])
 
     def _words(self, name: str, *args: object) -> tuple[object, ...]:
         return call_args(name, self._keys.prefix, self._clock, *args)

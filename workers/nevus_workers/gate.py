@@ -20,6 +20,11 @@ class Gate:
         self._alone = False
         self._wanting_alone = 0
 
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody wants to be alone: who is in should not stay for long."""
+        return self._wanting_alone > 0
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """Waits until nobody is alone or wants to be, and stays beside others."""

@@ -18,7 +18,7 @@ from nevus_core.records import Failure, Region
 from nevus_core.states import Stage
 from nevus_core.work_store import Claim, WorkStore
 from nevus_workers.gate import Gate
-from nevus_workers.pipeline import Outcome, Pipeline
+from nevus_workers.pipeline import Pipeline
 from nevus_workers.stats import Stats
 
 log = get_logger("jobs")
@@ -28,6 +28,9 @@ ARTIFACT_SAFETY_MS = 7 * 86_400_000
 
 
 T = TypeVar("T")
+
+Settle = Callable[[bool], Claim | None]
+"""Writes an outcome; told whether to take the next job with it."""
 
 
 class CancelledError(Exception):
@@ -81,7 +84,7 @@ class JobRunner:
         self._stopping = False
 
     def run(self, ref: str) -> None:
-        """Does one job, if it is there to be done, beside others, or alone if its last worker died; then the next ones.
+        """Does a job, if it is there to be done, beside others, or alone if its last worker died; then the next ones.
 
         Raises:
             Unavailable: The broker can't be reached; the message must come again.
@@ -89,13 +92,10 @@ class JobRunner:
         """
         try:
             with self._gate.together():
-                done = self._do(self._claim(ref))
+                self._do_all(self._claim(ref))
         except Suspect:
             with self._gate.alone():
-                done = self._do(self._claim(ref, alone=True))
-        while done is not None and not self._stopping:
-            with self._gate.together():
-                done = self._do(self._take(done))
+                self._do_all(self._claim(ref, alone=True))
 
     def stop(self) -> None:
         """Takes no further jobs; those under way go on."""
@@ -108,26 +108,19 @@ class JobRunner:
             self._stats.claimed(claim, time.perf_counter() - began)
         return claim
 
-    def _take(self, after: Claim) -> Claim | None:
-        """Returns the next job; None as well where the broker is away, for the message of `after` has done its work."""
-        began = time.perf_counter()
-        try:
-            claim = self._store.take(after)
-        except Unavailable:
-            return None
-        if claim is not None:
-            self._stats.claimed(claim, time.perf_counter() - began)
-        return claim
+    def _do_all(self, claim: Claim | None) -> None:
+        """Does a job, then those that were taken with the outcomes."""
+        while claim is not None:
+            claim = self._do(claim)
 
-    def _do(self, claim: Claim | None) -> Claim | None:
-        """Does a job. Returns its claim where more jobs wait."""
-        if claim is None:
-            return None
-        ref, more = claim.ref, False
+    def _do(self, claim: Claim) -> Claim | None:
+        """Does a job. Returns the one that was taken with its outcome."""
+        ref, following = claim.ref, None
         self._held.add(claim)
         began = time.monotonic()
         try:
-            outcome, more = self._work(claim)
+            outcome, settle = self._work(claim)
+            following = self._settle(settle)
         except Fenced:
             outcome = "fenced"
             log.warning("late_answer_dropped", job=ref, attempt=claim.attempt)
@@ -135,25 +128,27 @@ class JobRunner:
             self._held.remove(claim)
         self._stats.ended(outcome)
         log.info("job", job=ref, attempt=claim.attempt, outcome=outcome, ms=round((time.monotonic() - began) * 1000))
-        return claim if more else None
+        return following
 
-    def _work(self, claim: Claim) -> tuple[str, bool]:
-        """Returns how it ended ("succeeded", "cancelled" or the reason of the failure), and whether more jobs wait."""
+    def _work(self, claim: Claim) -> tuple[str, Settle]:
+        """Returns how it ended ("succeeded", "cancelled" or the reason of the failure), and what writes that."""
         try:
             _check_image(claim)
             done = self._pipeline.run(claim.data, claim.image, claim.options, self._progress(claim))
             self._stats.analysed(done.result.provenance.timings)
         except CancelledError:
-            return "cancelled", self._settle(lambda: self._store.settle_cancelled(claim))
+            return "cancelled", lambda take: self._store.settle_cancelled(claim, take=take)
         except (Fenced, Unavailable):
             raise
         except NevusError as error:
-            return self._fail(claim, error)
+            return self._failed(claim, error)
         except Exception:  # the job must get its outcome, whatever broke
             fault = InternalError(uuid.uuid4().hex[:12])
             log.exception("internal_error", error_id=fault.metadata["error_id"], job=claim.ref)
-            return self._fail(claim, fault)
-        return "succeeded", self._settle(lambda: self._succeed(claim, done))
+            return self._failed(claim, fault)
+        return "succeeded", lambda take: self._store.settle_succeeded(
+            claim, done.result, done.pictures, ARTIFACT_SAFETY_MS, take=take
+        )
 
     def _progress(self, claim: Claim) -> Callable[[Stage, tuple[Region, ...] | None], None]:
         def tell(stage: Stage, regions: tuple[Region, ...] | None) -> None:
@@ -164,18 +159,19 @@ class JobRunner:
 
         return tell
 
-    def _succeed(self, claim: Claim, done: Outcome) -> bool:
-        return self._store.settle_succeeded(claim, done.result, done.pictures, ARTIFACT_SAFETY_MS)
-
-    def _fail(self, claim: Claim, error: NevusError) -> tuple[str, bool]:
+    def _failed(self, claim: Claim, error: NevusError) -> tuple[str, Settle]:
         failure = Failure(code=error.code, reason=error.reason, message=error.message, metadata=error.metadata)
-        return error.reason, self._settle(lambda: self._store.settle_failed(claim, failure))
+        return error.reason, lambda take: self._store.settle_failed(claim, failure, take=take)
 
-    def _settle(self, write: Callable[[], bool]) -> bool:
+    def _settle(self, write: Settle) -> Claim | None:
+        """Writes an outcome; takes the next job with it, unless this process stops or a suspect wants to be alone."""
         began = time.perf_counter()
-        more = self._insist(write)
-        self._stats.settled(time.perf_counter() - began)
-        return more
+        following = self._insist(lambda: write(not self._stopping and not self._gate.wanted))
+        seconds = time.perf_counter() - began
+        self._stats.settled(seconds)
+        if following is not None:
+            self._stats.claimed(following, seconds)
+        return following
 
     def _insist(self, write: Callable[[], T]) -> T:
         """Writes again and again while the broker is away: the work is done, and fencing keeps it safe."""

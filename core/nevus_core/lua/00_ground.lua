@@ -116,12 +116,6 @@ local QUEUES = {'suspect', 'stat', 'routine', 'bulk'}
 -- at the left, taken from the right.
 local function messages(P, queue) return P .. ':celery:' .. P .. '.' .. queue end
 
-local function queued(P)
-  local waiting = 0
-  for _, queue in ipairs(QUEUES) do waiting = waiting + redis.call('ZCARD', P .. ':queued:' .. queue) end
-  return waiting
-end
-
 -- Stops the clocks of the state that a job is in.
 local function release(P, job)
   if job.state == 'QUEUED' then

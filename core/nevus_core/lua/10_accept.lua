@@ -26,7 +26,8 @@ local function accept(keys, args)
       return refuse(digest == args[4] and 'REPEATED' or 'REUSED', id)
     end
   end
-  local waiting, own = queued(P), redis.call('ZCARD', P .. ':jobs:' .. tenant .. ':QUEUED')
+  local waiting = redis.call('ZCARD', P .. ':deadlines')
+  local own = redis.call('ZCARD', P .. ':jobs:' .. tenant .. ':QUEUED')
   if waiting >= tonumber(args[13]) then return refuse('QUEUE_FULL', waiting) end
   if own >= tonumber(args[14]) then return refuse('QUEUE_QUOTA', own) end
   local bytes, own_bytes = unpack(redis.call('HMGET', P .. ':bytes', '*', tenant))
@@ -38,7 +39,8 @@ local function accept(keys, args)
   local queue = args[8]
   move(P, {ref = ref, revision = 0, created_ms = at}, 'QUEUED', '', at, {
     'attempt', 0, 'created_ms', at, 'request_key', request, 'image', args[5], 'options', args[6], 'size_bytes', size,
-    'counted', 1, 'priority', queue, 'queue', queue, 'queue_ttl_ms', args[9], 'execution_timeout_ms', args[10],
+    'counted', 1, 'priority', queue, 'queue', queue, 'queue_ttl_ms', args[9], 'deadline_ms', at + args[9],
+    'execution_timeout_ms', args[10],
     'result_ttl_ms', args[11], 'letter_ttl_ms', args[12], 'model', args[17],
   })
   if request ~= '' then redis.call('SET', request, args[4] .. ' ' .. id_of(ref)) end

@@ -1,6 +1,10 @@
+-- `P:reached` lags by at most so much: written for each claim it would cost more than it tells.
+local REACHED_STEP_MS = 100
+
 -- Gives a job to a worker, if it is there to be given: see `claim` below, which is this for one call.
 local function give(P, ref, at, worker, lease_ms, alone, models, call)
-  local job = read(P, ref, 'image', 'options', 'execution_timeout_ms', 'model', 'claim')
+  local job = read(P, ref, 'image', 'options', 'execution_timeout_ms', 'model', 'claim',
+    'deadline_ms')
   if not job then return {'GONE'} end
   if job.state == 'RUNNING' and job.claim == call then
     return {'CLAIMED', tonumber(job.attempt), tonumber(job.created_ms), tonumber(job.started_ms), job.image, job.options}
@@ -8,13 +12,12 @@ local function give(P, ref, at, worker, lease_ms, alone, models, call)
   if job.state ~= 'QUEUED' then return {'TAKEN', job.state} end
   if not string.find(models, '|' .. job.model .. '|', 1, true) then return {'OTHER'} end
   if job.queue == 'suspect' and alone ~= '1' then return {'SUSPECT'} end
-  local deadline = redis.call('ZSCORE', P .. ':deadlines', ref)
-  if deadline and at >= tonumber(deadline) then
+  if at >= tonumber(job.deadline_ms) then
     finish(P, job, 'EXPIRED', at, 'failure', EXPIRED)
     return {'EXPIRED'}
   end
   local sent = tonumber(redis.call('ZSCORE', P .. ':queued:' .. job.queue, ref))
-  if sent > tonumber(redis.call('HGET', P .. ':reached', job.queue) or 0) then
+  if sent > tonumber(redis.call('HGET', P .. ':reached', job.queue) or 0) + REACHED_STEP_MS then
     redis.call('HSET', P .. ':reached', job.queue, sent)
   end
   release(P, job)
@@ -41,36 +44,36 @@ local OPEN_QUEUES = {'stat', 'routine', 'bulk'}
 -- Messages for jobs that are no longer waiting that one call looks at.
 local STALE_MESSAGES = 20
 
--- The first of those queues in which a message waits; none while there is a suspect, which has to be alone.
-local function first_waiting(P)
+-- Takes a message out; none while there is one for a suspect, which has to be alone.
+local function next_message(P)
+  if redis.call('LLEN', messages(P, 'suspect')) > 0 then return nil end
   for _, queue in ipairs(OPEN_QUEUES) do
-    if redis.call('LLEN', messages(P, queue)) > 0 then
-      return redis.call('LLEN', messages(P, 'suspect')) == 0 and queue or nil
-    end
+    local message = redis.call('RPOP', messages(P, queue))
+    if message then return message, queue end
   end
 end
 
--- take(now, after, worker, lease_ms, models, call): the next waiting job for a thread that has just settled `after`: message
--- and claim in one step, in the order in which Celery's consumer would come to it. Whatever only Celery's way can deal with
--- (suspects, which have to be alone; jobs of models that this worker does not hold; foreign messages) is left there.
--- `after`'s record remembers what was given, so that a repeated call is answered as before.
+-- take(now, after, attempt, worker, lease_ms, models, call): the next waiting job for a thread whose `attempt` has just settled
+-- `after`: message and claim in one step, in the order in which Celery's consumer would come to it. Whatever only Celery's way
+-- can deal with (suspects, which have to be alone; jobs of models that this worker does not hold; foreign messages) is left
+-- there. `after`'s record remembers what was given, so that a repeated call is answered as before.
 -- Returns {ref, 'CLAIMED', attempt, created_ms, at, image, options} or {}.
 local function take(keys, args)
-  local P, at = keys[1], clock(args[1])
+  local P, after, at = keys[1], args[2], clock(args[1])
+  local state, attempt, given_before = get(P, after, 'state', 'attempt', 'followed_by')
+  if not state or next(MOVES[state]) or attempt ~= args[3] then return {} end
   local function try(ref)
-    local given = give(P, ref, at, args[3], args[4], '0', args[5], args[6])
+    local given = give(P, ref, at, args[4], args[5], '0', args[6], args[7])
     table.insert(given, 1, ref)
     return given
   end
-  local state, given_before = get(P, args[2], 'state', 'followed_by')
   if given_before then
     local again = try(given_before)
     return again[2] == 'CLAIMED' and again or {}
   end
-  for _ = 1, state and STALE_MESSAGES or 0 do
-    local queue = first_waiting(P)
-    if not queue then return {} end
-    local message = redis.call('RPOP', messages(P, queue))
+  for _ = 1, STALE_MESSAGES do
+    local message, queue = next_message(P)
+    if not message then return {} end
     local ref = string.match(message, '"argsrepr": "%[\'([^\']+)\'%]"')
     local given = ref and try(ref) or {'', 'OTHER'}
     if given[2] == 'OTHER' or given[2] == 'SUSPECT' then
@@ -78,7 +81,7 @@ local function take(keys, args)
       return {}
     end
     if given[2] == 'CLAIMED' then
-      redis.call('HSET', P .. ':job:' .. args[2], 'followed_by', ref)
+      redis.call('HSET', P .. ':job:' .. after, 'followed_by', ref)
       return given
     end
   end
@@ -98,8 +101,7 @@ end
 redis.register_function('advance@VERSION@', advance)
 
 -- settle(now, ref, attempt, state, field, value, artifacts): the outcome of the attempt that holds the job. `artifacts`
--- names the pictures stored just before, as "attempt:kind attempt:kind".
--- Returns 'OK' | 'MORE' (a message waits that `take` would look at) | 'FENCED'.
+-- names the pictures stored just before, as "attempt:kind attempt:kind". Returns 'OK' | 'FENCED'.
 local function settle(keys, args)
   local P, ref, job = keys[1], args[2], read(keys[1], args[2])
   -- Said before, and the answer did not arrive: the same outcome of the same attempt is no late answer.
@@ -112,7 +114,7 @@ local function settle(keys, args)
   end
   local changes = args[7] ~= '' and {'artifacts', args[7]} or nil
   finish(P, job, args[4], clock(args[1]), args[5] ~= '' and args[5] or nil, args[6], changes)
-  return first_waiting(P) and 'MORE' or 'OK'
+  return 'OK'
 end
 redis.register_function('settle@VERSION@', settle)
 

@@ -16,7 +16,7 @@ local function end_lease(P, ref, at, max_attempts, lost_ms)
     finish(P, job, 'FAILED', at, 'failure', LOST)
     return 'lost'
   end
-  move(P, job, 'QUEUED', '', at, {'queue', 'suspect'})
+  move(P, job, 'QUEUED', '', at, {'queue', 'suspect', 'deadline_ms', at + job.queue_ttl_ms})
   release(P, job)
   -- As if its message were nearly old enough to be lost: should the front end die before it sends it, the next sweep does.
   redis.call('ZADD', P .. ':queued:suspect', at - lost_ms + 1, ref)
