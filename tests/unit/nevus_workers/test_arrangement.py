@@ -10,7 +10,7 @@ from nevus_workers.arrangement import Arrangement, arrange
 
 def test_on_a_cpu() -> None:
     """One process a core: few of everything, two threads for a lonely request."""
-    expected = Arrangement(device="cpu", max_batch=8, threads=16, decoders=1, engine_threads=2)
+    expected = Arrangement(device="cpu", max_batch=8, threads=12, decoders=1, engine_threads=2)
     assert arrange(WorkerSettings(), cores=8, gpus=0) == expected
     assert arrange(WorkerSettings(), cores=1, gpus=0).engine_threads == 1
 
