@@ -1,4 +1,4 @@
-"""One process of the in-process ceiling: nevus's own decode, segment, prepare, predict and classify, and nothing else.
+"""One process of the in-process ceiling: nevus's own decode, segment, check, measure, predict and classify, and nothing else.
 
 Loads and warms everything, says `{"ready": ...}`, then answers each line on its stdin, `{"folder", "begin_s",
 "seconds"}`, with one line on its stdout. Between windows it waits for the next line and takes no processor time.
@@ -19,13 +19,16 @@ from typing import Any
 
 import numpy as np
 
+from nevus_core.heaps import arrange_heaps
 from nevus_core.records import Classification, ModelCard
+from nevus_workers.imaging.appearance import look
 from nevus_workers.imaging.decode import decode, silence_decoders
+from nevus_workers.imaging.measures import measure
 from nevus_workers.imaging.segmenter import Segmenter, built_in_segmenters
-from nevus_workers.memory import bound_arenas
 from nevus_workers.models.engine import Engine, KerasEngine, configure_threads
 from nevus_workers.models.repository import Repository
 from nevus_workers.pipeline import classify
+from nevus_workers.quality import quality_issues
 
 TAIL_S = 0.25
 """Goes on for so long after its window: the other processes' windows end a batch later at most."""
@@ -37,7 +40,7 @@ def main() -> None:
     """Answers windows until stdin ends."""
     words = _words()
     signal.signal(signal.SIGTERM, _leave)
-    bound_arenas()
+    arrange_heaps()
     configure_threads(1, words.threads)
     silence_decoders()
     card = Repository(words.models).resolve(words.model)
@@ -59,7 +62,9 @@ def analyze(engine: Engine, segmenter: Segmenter, chunk: Sequence[bytes]) -> lis
     inputs = []
     for data in chunk:
         image_bgr = decode(data)
-        segmenter.segment(image_bgr)
+        found = segmenter.segment(image_bgr)
+        quality_issues(look(image_bgr), image_bgr.shape[1], image_bgr.shape[0], found)
+        measure(image_bgr, found.regions)
         inputs.append(engine.prepare(image_bgr))
     return [_class(engine.card, float(probability)) for probability in engine.predict(np.stack(inputs)).probabilities]
 

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.ceiling import SEGMENTER
+from nevus_core.heaps import arrange_heaps
 from nevus_core.records import ModelCard
 from nevus_workers.imaging.decode import decode, silence_decoders
 from nevus_workers.imaging.segmenter import built_in_segmenters
-from nevus_workers.memory import bound_arenas
 from nevus_workers.models.engine import Engine, KerasEngine, configure_threads
 from nevus_workers.models.preparation import prepare
 from nevus_workers.models.repository import Repository
@@ -46,7 +46,7 @@ class Rate:
 def main() -> None:
     """Answers orders until stdin ends."""
     words = _words()
-    bound_arenas()
+    arrange_heaps()
     cv2.setNumThreads(1)
     silence_decoders()
     repository = Repository(words.models)

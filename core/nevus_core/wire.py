@@ -1,7 +1,7 @@
 """One connection to the broker for all tasks of an event loop: commands go out together, replies come in their order.
 
-What is asked for while an answer is under way leaves when that has come: with `appendfsync always` every batch is a write
-to the disk and two changes of process, and under load they cost more than the commands.
+What is asked for while an answer is under way leaves when that has come: with `appendfsync always` every batch is a
+write to the disk and two changes of process, and under load they cost more than the commands.
 
 redis-py opens it (it knows addresses, TLS, passwords, the handshake) and hiredis speaks the protocol; between the two
 redis-py's own client takes a connection from a pool, packs, awaits and unpacks for each call in some forty steps of the

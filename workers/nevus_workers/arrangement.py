@@ -62,8 +62,8 @@ def arrange(settings: WorkerSettings, cores: int, gpus: int) -> Arrangement:
     else:
         max_batch = settings.max_batch or CPU_BATCH
         decoders = settings.decoders or 1
-        # One batch in the network, half of the next one on the way. More threads would hold jobs that only wait, and find
-        # no next one when they settle theirs (docs/performance.md).
+        # One batch in the network, half of the next one on the way. More threads would hold jobs that only wait, and
+        # find no next one when they settle theirs (docs/performance.md).
         threads = max_batch + max(1, max_batch // 2)
         engine_threads = min(cores, MOST_ENGINE_THREADS)
     return Arrangement(
