@@ -48,7 +48,7 @@ from nevus.jobs import (
     Options,
 )
 from nevus.models import ModelCard
-from nevus.results import Box, Classification, Provenance, QualityIssue, Region, Result, Timings
+from nevus.results import Box, Classification, LesionMeasures, Provenance, QualityIssue, Region, Result, Timings
 from nevus.synthetic import synthetic_lesion
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     "JobPriority",
     "JobStage",
     "JobState",
+    "LesionMeasures",
     "MessageTooLarge",
     "ModelCard",
     "NevusError",

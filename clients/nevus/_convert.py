@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from nevus._status import failure_from_status
 from nevus.jobs import ArtifactKind, DeleteReceipt, Event, ImageInfo, Job, JobOptions, JobPriority, JobStage, JobState
 from nevus.models import ModelCard
-from nevus.results import Box, Classification, Provenance, QualityIssue, Region, Result, Timings
+from nevus.results import Box, Classification, LesionMeasures, Provenance, QualityIssue, Region, Result, Timings
 from nevus.v1 import analysis_service_pb2, job_pb2, model_service_pb2, result_pb2
 
 _STATES = {job_pb2.JobState.Value(f"JOB_STATE_{state}"): state for state in JobState}
@@ -22,6 +22,7 @@ _STAGES = {job_pb2.JobStage.Value(f"JOB_STAGE_{stage}"): stage for stage in JobS
 _PRIORITIES = {job_pb2.JobPriority.Value(f"JOB_PRIORITY_{p.upper()}"): p for p in JobPriority}
 _ARTIFACTS = {job_pb2.ArtifactKind.Value(f"ARTIFACT_KIND_{kind.upper()}"): kind for kind in ArtifactKind}
 _ISSUES = {number: name.removeprefix("QUALITY_ISSUE_KIND_") for name, number in result_pb2.QualityIssueKind.items()}
+_COLOURS = {number: name.removeprefix("LESION_COLOUR_").lower() for name, number in result_pb2.LesionColour.items()}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -105,6 +106,8 @@ def model_card(message: model_service_pb2.ModelCard) -> ModelCard:
         mega_flops=message.mega_flops if message.HasField("mega_flops") else None,
         workers=message.workers,
         not_for_clinical_use=message.intended_use == result_pb2.INTENDED_USE_NOT_FOR_CLINICAL_USE,
+        resampling=message.input.resampling,
+        starting_weights=message.starting_weights,
     )
 
 
@@ -150,7 +153,20 @@ def _result(message: result_pb2.AnalysisResult) -> Result:
             QualityIssue(_ISSUES.get(one.kind, "UNKNOWN"), one.message) for one in message.quality_issues
         ),
         provenance=_provenance(message.provenance),
+        needs_review=message.needs_review,
+        measures=_measures(message.measures) if message.HasField("measures") else None,
         not_for_clinical_use=message.intended_use == result_pb2.INTENDED_USE_NOT_FOR_CLINICAL_USE,
+    )
+
+
+def _measures(message: result_pb2.LesionMeasures) -> LesionMeasures:
+    return LesionMeasures(
+        region=message.region,
+        asymmetry_major=message.asymmetry_major if message.HasField("asymmetry_major") else None,
+        asymmetry_minor=message.asymmetry_minor if message.HasField("asymmetry_minor") else None,
+        border_irregularity=message.border_irregularity if message.HasField("border_irregularity") else None,
+        colours=tuple(_COLOURS.get(colour, "unknown") for colour in message.colours),
+        diameter_px=message.diameter_px if message.HasField("diameter_px") else None,
     )
 
 

@@ -80,6 +80,28 @@ class QualityIssue:
 
 
 @dataclass(frozen=True, slots=True)
+class LesionMeasures:
+    """Measures of the largest region after the ABCD rule. No score, no diagnosis, and as good as the outline.
+
+    Attributes:
+        region: Its place in `Result.regions`, from 0.
+        asymmetry_major: Of the shape, folded along its long axis: 0 (symmetric) to 1.
+        asymmetry_minor: The same along its short axis.
+        border_irregularity: 1 for a circle, more for others.
+        colours: Those of "white", "red", "light_brown", "dark_brown", "blue_grey", "black" that each make up at least
+            5 % of the region; "unknown" for one newer than this client.
+        diameter_px: Largest distance between two of its pixels.
+    """
+
+    region: int
+    asymmetry_major: float | None
+    asymmetry_minor: float | None
+    border_irregularity: float | None
+    colours: tuple[str, ...]
+    diameter_px: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Timings:
     """Wall time of each part, in milliseconds; None where it is not known.
 
@@ -139,6 +161,9 @@ class Result:
         quality_issues: Reasons to distrust this result; empty where none is known.
         provenance: What made it.
         not_for_clinical_use: What the server stated. Always True from a nevus server; no call can switch it off.
+        needs_review: Whether a person has to look before anybody uses this result; `quality_issues` has the reasons.
+            False says only that no reason is known.
+        measures: Of the largest region; None where there is none, or the server is older.
     """
 
     regions: tuple[Region, ...]
@@ -146,3 +171,5 @@ class Result:
     quality_issues: tuple[QualityIssue, ...]
     provenance: Provenance
     not_for_clinical_use: bool
+    needs_review: bool = False
+    measures: LesionMeasures | None = None

@@ -12,7 +12,7 @@ from rich.text import Text
 from nevus.cli._inputs import Input
 from nevus.cli._lines import Line, emit, outcome
 from nevus.cli._session import FAILED, NO_SERVER, complain, exit_code
-from nevus.cli._tables import NOT_CLINICAL, out, probability_text, table
+from nevus.cli._tables import NOT_CLINICAL, out, probability_text, review_text, table
 from nevus.client import Client
 from nevus.errors import NevusError
 from nevus.jobs import ArtifactKind, Event, Failure, Job, JobState
@@ -109,7 +109,7 @@ class Batch:
         if not ordered:
             return
         console = out()
-        headings = ("file", "label", ">probability", ">regions", "boxes", ">ms", "job")
+        headings = ("file", "label", ">probability", ">regions", "review", "boxes", ">ms", "job")
         console.print(table(headings, (_cells(one) for one in ordered)))
         for kind, folder in self._folders.items():
             saved = [one.pictures[kind] for one in ordered if kind in one.pictures]
@@ -144,13 +144,14 @@ def _cells(one: Outcome) -> tuple[str | Text, ...]:
     result = one.job.result if one.job else None
     if result is None:
         reason = one.error.reason if one.error else "FAILED"
-        return one.file, Text(reason or "FAILED", style="red"), "-", "-", "-", "-", one.job_name or "-"
+        return one.file, Text(reason or "FAILED", style="red"), "-", "-", "-", "-", "-", one.job_name or "-"
     classification, total_ms = result.classification, result.provenance.timings.total_ms
     return (
         one.file,
         Text(classification.label, style="bold"),
         probability_text(classification.probability),
         str(len(result.regions)),
+        review_text(result),
         _boxes(result.regions),
         "-" if total_ms is None else f"{total_ms:.0f}",
         one.job_name or "-",

@@ -14,7 +14,7 @@ import typer
 from nevus.errors import NevusError
 from nevus.jobs import Event, Failure, Job
 from nevus.models import ModelCard
-from nevus.results import Region, Timings
+from nevus.results import LesionMeasures, Region, Timings
 
 Line = dict[str, Any]
 
@@ -59,7 +59,9 @@ def outcome(job: Job | None, *, name: str | None = None, error: NevusError | Fai
         },
         "segmenter": (provenance.segmenter if provenance else job.options.segmenter if job else None) or None,
         "timings_ms": _timings(provenance.timings if provenance else Timings()),
+        "needs_review": result.needs_review if result else None,
         "quality_issues": [issue.kind for issue in result.quality_issues] if result else [],
+        "measures": _measures(result.measures) if result and result.measures else None,
         "not_for_clinical_use": True,
         "error": failure(error or (job.error if job else None)),
     }
@@ -111,6 +113,11 @@ def region(found: Region) -> Line:
 def failure(error: NevusError | Failure | None) -> Line | None:
     """Returns why something failed; None where nothing did."""
     return None if error is None else {"code": error.code, "reason": error.reason, "message": error.message}
+
+
+def _measures(measures: LesionMeasures) -> Line:
+    fields = {name: getattr(measures, name) for name in LesionMeasures.__slots__}
+    return fields | {"colours": list(measures.colours)}
 
 
 def _timings(timings: Timings) -> Line:

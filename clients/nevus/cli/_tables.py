@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nevus.jobs import Job
+from nevus.results import Result
 
 NOT_CLINICAL = "NOT FOR CLINICAL USE"
 
@@ -40,7 +41,7 @@ def print_jobs(jobs: Iterable[Job], *, results: bool) -> None:
         jobs: In the order of the rows.
         results: Whether to show what was found; lists leave it out.
     """
-    found = ("label", ">probability", ">regions") if results else ()
+    found = ("label", ">probability", ">regions", "review") if results else ()
     headings = ("job", "state", *found, "model", "labels", "accepted", "why")
     console = out()
     jobs = list(jobs)
@@ -51,13 +52,14 @@ def print_jobs(jobs: Iterable[Job], *, results: bool) -> None:
     console.print(NOT_CLINICAL, style="bold yellow")
 
 
-def _cells(job: Job, *, results: bool) -> Iterator[str]:
+def _cells(job: Job, *, results: bool) -> Iterator[str | Text]:
     """Yields a job's cells after its name and state."""
     if results:
         classification = job.result.classification if job.result else None
         yield classification.label if classification else "-"
         yield probability_text(classification.probability if classification else None)
         yield "-" if job.regions is None else str(len(job.regions))
+        yield review_text(job.result)
     yield job.options.model or "-"
     yield ", ".join(f"{key}={value}" for key, value in job.options.labels.items()) or "-"
     yield job.create_time.strftime("%Y-%m-%d %H:%M:%SZ") if job.create_time else "-"
@@ -69,6 +71,14 @@ def state_text(job: Job) -> Text:
     style = {"SUCCEEDED": "green", "FAILED": "red", "EXPIRED": "red", "CANCELLED": "yellow"}.get(job.state, "")
     running = f" ({job.stage.lower()})" if job.state == "RUNNING" else ""
     return Text(f"{job.state}{running}", style=style)
+
+
+def review_text(result: Result | None) -> Text:
+    """Returns why a person has to look at a result, in the colour of a warning; "-" where no reason is known."""
+    if result is None or not result.quality_issues:
+        return Text("review" if result and result.needs_review else "-")
+    reasons = ", ".join(issue.kind.replace("_", " ").lower() for issue in result.quality_issues)
+    return Text(reasons, style="bold yellow" if result.needs_review else "")
 
 
 def probability_text(probability: float | None) -> str:

@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15nevus/v1/result.proto\x12\x08nevus.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\"V\n\x0b\x42oundingBox\x12\x0e\n\x01x\x18\x01 \x01(\x05\x42\x03\xe0\x41\x03\x12\x0e\n\x01y\x18\x02 \x01(\x05\x42\x03\xe0\x41\x03\x12\x12\n\x05width\x18\x03 \x01(\x05\x42\x03\xe0\x41\x03\x12\x13\n\x06height\x18\x04 \x01(\x05\x42\x03\xe0\x41\x03\"\x1d\n\x07\x43ontour\x12\x12\n\x05xy_px\x18\x01 \x03(\x05\x42\x03\xe0\x41\x03\"\x93\x01\n\x06Region\x12\'\n\x03\x62ox\x18\x01 \x01(\x0b\x32\x15.nevus.v1.BoundingBoxB\x03\xe0\x41\x03\x12\x14\n\x07\x61rea_px\x18\x02 \x01(\x01\x42\x03\xe0\x41\x03\x12\x17\n\x05score\x18\x03 \x01(\x01\x42\x03\xe0\x41\x03H\x00\x88\x01\x01\x12\'\n\x07\x63ontour\x18\x04 \x01(\x0b\x32\x11.nevus.v1.ContourB\x03\xe0\x41\x03\x42\x08\n\x06_score\"U\n\x10\x43lassProbability\x12\x12\n\x05label\x18\x01 \x01(\tB\x03\xe0\x41\x03\x12\x1d\n\x0bprobability\x18\x02 \x01(\x01\x42\x03\xe0\x41\x03H\x00\x88\x01\x01\x42\x0e\n\x0c_probability\"\xd4\x01\n\x0e\x43lassification\x12\x12\n\x05label\x18\x01 \x01(\tB\x03\xe0\x41\x03\x12\x36\n\rprobabilities\x18\x02 \x03(\x0b\x32\x1a.nevus.v1.ClassProbabilityB\x03\xe0\x41\x03\x12\x1b\n\tthreshold\x18\x03 \x01(\x01\x42\x03\xe0\x41\x03H\x00\x88\x01\x01\x12\x1c\n\x0foperating_point\x18\x04 \x01(\tB\x03\xe0\x41\x03\x12\x1d\n\x0bprobability\x18\x05 \x01(\x01\x42\x03\xe0\x41\x03H\x01\x88\x01\x01\x42\x0c\n\n_thresholdB\x0e\n\x0c_probability\"S\n\x0cQualityIssue\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.nevus.v1.QualityIssueKindB\x03\xe0\x41\x03\x12\x14\n\x07message\x18\x02 \x01(\tB\x03\xe0\x41\x03\"\x80\x02\n\x0cStageTimings\x12.\n\x06queued\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x03\xe0\x41\x03\x12.\n\x06\x64\x65\x63ode\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x03\xe0\x41\x03\x12/\n\x07segment\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x03\xe0\x41\x03\x12\x30\n\x08\x63lassify\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x03\xe0\x41\x03\x12-\n\x05total\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x03\xe0\x41\x03\"\xb0\x02\n\nProvenance\x12\x12\n\x05model\x18\x01 \x01(\tB\x03\xe0\x41\x03\x12\x14\n\x07version\x18\x02 \x01(\tB\x03\xe0\x41\x03\x12\x1b\n\x0eweights_sha256\x18\x03 \x01(\tB\x03\xe0\x41\x03\x12\x16\n\tsegmenter\x18\x04 \x01(\tB\x03\xe0\x41\x03\x12\x1d\n\x10pipeline_version\x18\x05 \x01(\tB\x03\xe0\x41\x03\x12\x19\n\x0cinput_sha256\x18\x06 \x01(\tB\x03\xe0\x41\x03\x12\x15\n\x08width_px\x18\x07 \x01(\x05\x42\x03\xe0\x41\x03\x12\x16\n\theight_px\x18\x08 \x01(\x05\x42\x03\xe0\x41\x03\x12\x13\n\x06worker\x18\t \x01(\tB\x03\xe0\x41\x03\x12\x17\n\nbatch_size\x18\n \x01(\x05\x42\x03\xe0\x41\x03\x12,\n\x07timings\x18\x0b \x01(\x0b\x32\x16.nevus.v1.StageTimingsB\x03\xe0\x41\x03\"\x85\x02\n\x0e\x41nalysisResult\x12&\n\x07regions\x18\x01 \x03(\x0b\x32\x10.nevus.v1.RegionB\x03\xe0\x41\x03\x12\x35\n\x0e\x63lassification\x18\x02 \x01(\x0b\x32\x18.nevus.v1.ClassificationB\x03\xe0\x41\x03\x12\x33\n\x0equality_issues\x18\x03 \x03(\x0b\x32\x16.nevus.v1.QualityIssueB\x03\xe0\x41\x03\x12-\n\nprovenance\x18\x04 \x01(\x0b\x32\x14.nevus.v1.ProvenanceB\x03\xe0\x41\x03\x12\x30\n\x0cintended_use\x18\x05 \x01(\x0e\x32\x15.nevus.v1.IntendedUseB\x03\xe0\x41\x03*R\n\x0bIntendedUse\x12\x1c\n\x18INTENDED_USE_UNSPECIFIED\x10\x00\x12%\n!INTENDED_USE_NOT_FOR_CLINICAL_USE\x10\x01*\x87\x01\n\x10QualityIssueKind\x12\"\n\x1eQUALITY_ISSUE_KIND_UNSPECIFIED\x10\x00\x12&\n\"QUALITY_ISSUE_KIND_NO_REGION_FOUND\x10\x01\x12\'\n#QUALITY_ISSUE_KIND_TOO_MANY_REGIONS\x10\x02\x42:\n\x0corg.nevus.v1B\x0bResultProtoP\x01Z\x10nevus/v1;nevusv1\xaa\x02\x08Nevus.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15nevus/v1/result.proto\x12\x08nevus.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\"V\n\x0b\x42oundingBox\x12\x0e\n\x01x\x18\x01 \x01(\x05\x42\x03\xe0\x41\x03\x12\x0e\n\x01y\x18\x02 \x01(\x05\x42\x03\xe0\x41\x03\x12\x12\n\x05width\x18\x03 \x01(\x05\x42\x03\xe0\x41\x03\x12\x13\n\x06height\x18\x04 \x01(\x05\x42\x03\xe0\x41\x03\"\x1d\n\x07\x43ontour\x12\x12\n\x05xy_px\x18\x01 \x03(\x05\x42\x03\xe0\x41\x03\"\x93\x01\n\x06Region\x12\'\n\x03\x62ox\x18\x01 \x01(\x0b\x32\x15.nevus.v1.BoundingBoxB\x03\xe0\x41\x03\x12\x14\n\x07\x61rea_px\x18\x02 \x01(\x01\x42\x03\xe0\x41\x03\x12\x17\n\x05score\x18\x03 \x01(\x01\x42\x03\xe0\x41\x03H\x00\x88\x01\x01\x12\'\n\x07\x63ontour\x18\x04 \x01(\x0b\x32\x11.nevus.v1.ContourB\x03\xe0\x41\x03\x42\x08\n\x06_score\"U\n\x10\x43lassProbability\x12\x12\n\x05label\x18\x01 \x01(\tB\x03\xe0\x41\x03\x12\x1d\n\x0bprobability\x18\x02 \x01(\x01\x42\x03\xe0\x41\x03H\x00\x88\x01\x01\x42\x0e\n\x0c_probability\"\xd4\x01\n\x0e\x43lassification\x12\x12\n\x05label\x18\x01 \x01(\tB\x03\xe0\x41\x03\x12\x36\n\rprobabilities\x18\x02 \x03(\x0b\x32\x1a.nevus.v1.ClassProbabilityB\x03\xe0\x41\x03\x12\x1b\n\tthreshold\x18\x03 \x01(\x01\x42\x03\xe0\x41\x03H\x00\x88\x01\x01\x12\x1c\n\x0foperating_point\x18\x04 \x01(\tB\x03\xe0\x41\x03\x12\x1d\n\x0bprobability\x18\x05 \x01(\x01\x42\x03\xe0\x41\x03H\x01\x88\x01\x01\x42\x0c\n\n_thresholdB\x0e\n\x0c_probability\"S\n\x0cQualityIssue\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.nevus.v1.QualityIssueKindB\x03\xe0\x41\x03\x12\x14\n\x07message\x18\x02 \x01(\tB\x03\xe0\x41\x03\"\xaf\x02\n\x0eLesionMeasures\x12\x13\n\x06region\x18\x01 \x01(\x05\x42\x03\xe0\x41\x03\x12!\n\x0f\x61symmetry_major\x18\x02 \x01(\x01\x42\x03\xe0\x41\x03H\x00\x88\x01\x01\x12!\n\x0f\x61symmetry_minor\x18\x03 \x01(\x01\x42\x03\xe0\x41\x03H\x01\x88\x01\x01\x12%\n\x13\x62order_irregularity\x18\x04 \x01(\x01\x42\x03\xe0\x41\x03H\x02\x88\x01\x01\x12,\n\x07\x63olours\x18\x05 \x03(\x0e\x32\x16.nevus.v1.LesionColourB\x03\xe0\x41\x03\x12\x1d\n\x0b\x64iameter_px\x18\x06 \x01(\x01\x42\x03\xe0\x41\x03H\x03\x88\x01\x01\x42\x12\n\x10_asymmetry_majorB\x12\n\x10_asymmetry_minorB\x16\n\x14_border_irregularityB\x0e\n\x0c_diameter_px\"\x80\x02\n\x0cStageTimings\x12.\n\x06queued\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x03\xe0\x41\x03\x12.\n\x06\x64\x65\x63ode\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x03\xe0\x41\x03\x12/\n\x07segment\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x03\xe0\x41\x03\x12\x30\n\x08\x63lassify\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x03\xe0\x41\x03\x12-\n\x05total\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x03\xe0\x41\x03\"\xb0\x02\n\nProvenance\x12\x12\n\x05model\x18\x01 \x01(\tB\x03\xe0\x41\x03\x12\x14\n\x07version\x18\x02 \x01(\tB\x03\xe0\x41\x03\x12\x1b\n\x0eweights_sha256\x18\x03 \x01(\tB\x03\xe0\x41\x03\x12\x16\n\tsegmenter\x18\x04 \x01(\tB\x03\xe0\x41\x03\x12\x1d\n\x10pipeline_version\x18\x05 \x01(\tB\x03\xe0\x41\x03\x12\x19\n\x0cinput_sha256\x18\x06 \x01(\tB\x03\xe0\x41\x03\x12\x15\n\x08width_px\x18\x07 \x01(\x05\x42\x03\xe0\x41\x03\x12\x16\n\theight_px\x18\x08 \x01(\x05\x42\x03\xe0\x41\x03\x12\x13\n\x06worker\x18\t \x01(\tB\x03\xe0\x41\x03\x12\x17\n\nbatch_size\x18\n \x01(\x05\x42\x03\xe0\x41\x03\x12,\n\x07timings\x18\x0b \x01(\x0b\x32\x16.nevus.v1.StageTimingsB\x03\xe0\x41\x03\"\xd1\x02\n\x0e\x41nalysisResult\x12&\n\x07regions\x18\x01 \x03(\x0b\x32\x10.nevus.v1.RegionB\x03\xe0\x41\x03\x12\x35\n\x0e\x63lassification\x18\x02 \x01(\x0b\x32\x18.nevus.v1.ClassificationB\x03\xe0\x41\x03\x12\x33\n\x0equality_issues\x18\x03 \x03(\x0b\x32\x16.nevus.v1.QualityIssueB\x03\xe0\x41\x03\x12-\n\nprovenance\x18\x04 \x01(\x0b\x32\x14.nevus.v1.ProvenanceB\x03\xe0\x41\x03\x12\x30\n\x0cintended_use\x18\x05 \x01(\x0e\x32\x15.nevus.v1.IntendedUseB\x03\xe0\x41\x03\x12\x19\n\x0cneeds_review\x18\x06 \x01(\x08\x42\x03\xe0\x41\x03\x12/\n\x08measures\x18\x07 \x01(\x0b\x32\x18.nevus.v1.LesionMeasuresB\x03\xe0\x41\x03*R\n\x0bIntendedUse\x12\x1c\n\x18INTENDED_USE_UNSPECIFIED\x10\x00\x12%\n!INTENDED_USE_NOT_FOR_CLINICAL_USE\x10\x01*\xb7\x02\n\x10QualityIssueKind\x12\"\n\x1eQUALITY_ISSUE_KIND_UNSPECIFIED\x10\x00\x12&\n\"QUALITY_ISSUE_KIND_NO_REGION_FOUND\x10\x01\x12\'\n#QUALITY_ISSUE_KIND_TOO_MANY_REGIONS\x10\x02\x12 \n\x1cQUALITY_ISSUE_KIND_TOO_SMALL\x10\x03\x12\x1e\n\x1aQUALITY_ISSUE_KIND_BLURRED\x10\x04\x12\x1b\n\x17QUALITY_ISSUE_KIND_DARK\x10\x05\x12\"\n\x1eQUALITY_ISSUE_KIND_OVEREXPOSED\x10\x06\x12+\n\'QUALITY_ISSUE_KIND_UNLIKELY_DERMOSCOPIC\x10\x07*\xd0\x01\n\x0cLesionColour\x12\x1d\n\x19LESION_COLOUR_UNSPECIFIED\x10\x00\x12\x17\n\x13LESION_COLOUR_WHITE\x10\x01\x12\x15\n\x11LESION_COLOUR_RED\x10\x02\x12\x1d\n\x19LESION_COLOUR_LIGHT_BROWN\x10\x03\x12\x1c\n\x18LESION_COLOUR_DARK_BROWN\x10\x04\x12\x1b\n\x17LESION_COLOUR_BLUE_GREY\x10\x05\x12\x17\n\x13LESION_COLOUR_BLACK\x10\x06\x42:\n\x0corg.nevus.v1B\x0bResultProtoP\x01Z\x10nevus/v1;nevusv1\xaa\x02\x08Nevus.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -70,6 +70,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUALITYISSUE'].fields_by_name['kind']._serialized_options = b'\340A\003'
   _globals['_QUALITYISSUE'].fields_by_name['message']._loaded_options = None
   _globals['_QUALITYISSUE'].fields_by_name['message']._serialized_options = b'\340A\003'
+  _globals['_LESIONMEASURES'].fields_by_name['region']._loaded_options = None
+  _globals['_LESIONMEASURES'].fields_by_name['region']._serialized_options = b'\340A\003'
+  _globals['_LESIONMEASURES'].fields_by_name['asymmetry_major']._loaded_options = None
+  _globals['_LESIONMEASURES'].fields_by_name['asymmetry_major']._serialized_options = b'\340A\003'
+  _globals['_LESIONMEASURES'].fields_by_name['asymmetry_minor']._loaded_options = None
+  _globals['_LESIONMEASURES'].fields_by_name['asymmetry_minor']._serialized_options = b'\340A\003'
+  _globals['_LESIONMEASURES'].fields_by_name['border_irregularity']._loaded_options = None
+  _globals['_LESIONMEASURES'].fields_by_name['border_irregularity']._serialized_options = b'\340A\003'
+  _globals['_LESIONMEASURES'].fields_by_name['colours']._loaded_options = None
+  _globals['_LESIONMEASURES'].fields_by_name['colours']._serialized_options = b'\340A\003'
+  _globals['_LESIONMEASURES'].fields_by_name['diameter_px']._loaded_options = None
+  _globals['_LESIONMEASURES'].fields_by_name['diameter_px']._serialized_options = b'\340A\003'
   _globals['_STAGETIMINGS'].fields_by_name['queued']._loaded_options = None
   _globals['_STAGETIMINGS'].fields_by_name['queued']._serialized_options = b'\340A\003'
   _globals['_STAGETIMINGS'].fields_by_name['decode']._loaded_options = None
@@ -112,10 +124,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANALYSISRESULT'].fields_by_name['provenance']._serialized_options = b'\340A\003'
   _globals['_ANALYSISRESULT'].fields_by_name['intended_use']._loaded_options = None
   _globals['_ANALYSISRESULT'].fields_by_name['intended_use']._serialized_options = b'\340A\003'
-  _globals['_INTENDEDUSE']._serialized_start=1586
-  _globals['_INTENDEDUSE']._serialized_end=1668
-  _globals['_QUALITYISSUEKIND']._serialized_start=1671
-  _globals['_QUALITYISSUEKIND']._serialized_end=1806
+  _globals['_ANALYSISRESULT'].fields_by_name['needs_review']._loaded_options = None
+  _globals['_ANALYSISRESULT'].fields_by_name['needs_review']._serialized_options = b'\340A\003'
+  _globals['_ANALYSISRESULT'].fields_by_name['measures']._loaded_options = None
+  _globals['_ANALYSISRESULT'].fields_by_name['measures']._serialized_options = b'\340A\003'
+  _globals['_INTENDEDUSE']._serialized_start=1968
+  _globals['_INTENDEDUSE']._serialized_end=2050
+  _globals['_QUALITYISSUEKIND']._serialized_start=2053
+  _globals['_QUALITYISSUEKIND']._serialized_end=2364
+  _globals['_LESIONCOLOUR']._serialized_start=2367
+  _globals['_LESIONCOLOUR']._serialized_end=2575
   _globals['_BOUNDINGBOX']._serialized_start=100
   _globals['_BOUNDINGBOX']._serialized_end=186
   _globals['_CONTOUR']._serialized_start=188
@@ -128,10 +146,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLASSIFICATION']._serialized_end=669
   _globals['_QUALITYISSUE']._serialized_start=671
   _globals['_QUALITYISSUE']._serialized_end=754
-  _globals['_STAGETIMINGS']._serialized_start=757
-  _globals['_STAGETIMINGS']._serialized_end=1013
-  _globals['_PROVENANCE']._serialized_start=1016
-  _globals['_PROVENANCE']._serialized_end=1320
-  _globals['_ANALYSISRESULT']._serialized_start=1323
-  _globals['_ANALYSISRESULT']._serialized_end=1584
+  _globals['_LESIONMEASURES']._serialized_start=757
+  _globals['_LESIONMEASURES']._serialized_end=1060
+  _globals['_STAGETIMINGS']._serialized_start=1063
+  _globals['_STAGETIMINGS']._serialized_end=1319
+  _globals['_PROVENANCE']._serialized_start=1322
+  _globals['_PROVENANCE']._serialized_end=1626
+  _globals['_ANALYSISRESULT']._serialized_start=1629
+  _globals['_ANALYSISRESULT']._serialized_end=1966
 # @@protoc_insertion_point(module_scope)

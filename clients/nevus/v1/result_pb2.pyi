@@ -18,11 +18,38 @@ class QualityIssueKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     QUALITY_ISSUE_KIND_UNSPECIFIED: _ClassVar[QualityIssueKind]
     QUALITY_ISSUE_KIND_NO_REGION_FOUND: _ClassVar[QualityIssueKind]
     QUALITY_ISSUE_KIND_TOO_MANY_REGIONS: _ClassVar[QualityIssueKind]
+    QUALITY_ISSUE_KIND_TOO_SMALL: _ClassVar[QualityIssueKind]
+    QUALITY_ISSUE_KIND_BLURRED: _ClassVar[QualityIssueKind]
+    QUALITY_ISSUE_KIND_DARK: _ClassVar[QualityIssueKind]
+    QUALITY_ISSUE_KIND_OVEREXPOSED: _ClassVar[QualityIssueKind]
+    QUALITY_ISSUE_KIND_UNLIKELY_DERMOSCOPIC: _ClassVar[QualityIssueKind]
+
+class LesionColour(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LESION_COLOUR_UNSPECIFIED: _ClassVar[LesionColour]
+    LESION_COLOUR_WHITE: _ClassVar[LesionColour]
+    LESION_COLOUR_RED: _ClassVar[LesionColour]
+    LESION_COLOUR_LIGHT_BROWN: _ClassVar[LesionColour]
+    LESION_COLOUR_DARK_BROWN: _ClassVar[LesionColour]
+    LESION_COLOUR_BLUE_GREY: _ClassVar[LesionColour]
+    LESION_COLOUR_BLACK: _ClassVar[LesionColour]
 INTENDED_USE_UNSPECIFIED: IntendedUse
 INTENDED_USE_NOT_FOR_CLINICAL_USE: IntendedUse
 QUALITY_ISSUE_KIND_UNSPECIFIED: QualityIssueKind
 QUALITY_ISSUE_KIND_NO_REGION_FOUND: QualityIssueKind
 QUALITY_ISSUE_KIND_TOO_MANY_REGIONS: QualityIssueKind
+QUALITY_ISSUE_KIND_TOO_SMALL: QualityIssueKind
+QUALITY_ISSUE_KIND_BLURRED: QualityIssueKind
+QUALITY_ISSUE_KIND_DARK: QualityIssueKind
+QUALITY_ISSUE_KIND_OVEREXPOSED: QualityIssueKind
+QUALITY_ISSUE_KIND_UNLIKELY_DERMOSCOPIC: QualityIssueKind
+LESION_COLOUR_UNSPECIFIED: LesionColour
+LESION_COLOUR_WHITE: LesionColour
+LESION_COLOUR_RED: LesionColour
+LESION_COLOUR_LIGHT_BROWN: LesionColour
+LESION_COLOUR_DARK_BROWN: LesionColour
+LESION_COLOUR_BLUE_GREY: LesionColour
+LESION_COLOUR_BLACK: LesionColour
 
 class BoundingBox(_message.Message):
     __slots__ = ("x", "y", "width", "height")
@@ -84,6 +111,22 @@ class QualityIssue(_message.Message):
     message: str
     def __init__(self, kind: _Optional[_Union[QualityIssueKind, str]] = ..., message: _Optional[str] = ...) -> None: ...
 
+class LesionMeasures(_message.Message):
+    __slots__ = ("region", "asymmetry_major", "asymmetry_minor", "border_irregularity", "colours", "diameter_px")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    ASYMMETRY_MAJOR_FIELD_NUMBER: _ClassVar[int]
+    ASYMMETRY_MINOR_FIELD_NUMBER: _ClassVar[int]
+    BORDER_IRREGULARITY_FIELD_NUMBER: _ClassVar[int]
+    COLOURS_FIELD_NUMBER: _ClassVar[int]
+    DIAMETER_PX_FIELD_NUMBER: _ClassVar[int]
+    region: int
+    asymmetry_major: float
+    asymmetry_minor: float
+    border_irregularity: float
+    colours: _containers.RepeatedScalarFieldContainer[LesionColour]
+    diameter_px: float
+    def __init__(self, region: _Optional[int] = ..., asymmetry_major: _Optional[float] = ..., asymmetry_minor: _Optional[float] = ..., border_irregularity: _Optional[float] = ..., colours: _Optional[_Iterable[_Union[LesionColour, str]]] = ..., diameter_px: _Optional[float] = ...) -> None: ...
+
 class StageTimings(_message.Message):
     __slots__ = ("queued", "decode", "segment", "classify", "total")
     QUEUED_FIELD_NUMBER: _ClassVar[int]
@@ -125,15 +168,19 @@ class Provenance(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., weights_sha256: _Optional[str] = ..., segmenter: _Optional[str] = ..., pipeline_version: _Optional[str] = ..., input_sha256: _Optional[str] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., worker: _Optional[str] = ..., batch_size: _Optional[int] = ..., timings: _Optional[_Union[StageTimings, _Mapping]] = ...) -> None: ...
 
 class AnalysisResult(_message.Message):
-    __slots__ = ("regions", "classification", "quality_issues", "provenance", "intended_use")
+    __slots__ = ("regions", "classification", "quality_issues", "provenance", "intended_use", "needs_review", "measures")
     REGIONS_FIELD_NUMBER: _ClassVar[int]
     CLASSIFICATION_FIELD_NUMBER: _ClassVar[int]
     QUALITY_ISSUES_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     INTENDED_USE_FIELD_NUMBER: _ClassVar[int]
+    NEEDS_REVIEW_FIELD_NUMBER: _ClassVar[int]
+    MEASURES_FIELD_NUMBER: _ClassVar[int]
     regions: _containers.RepeatedCompositeFieldContainer[Region]
     classification: Classification
     quality_issues: _containers.RepeatedCompositeFieldContainer[QualityIssue]
     provenance: Provenance
     intended_use: IntendedUse
-    def __init__(self, regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ..., classification: _Optional[_Union[Classification, _Mapping]] = ..., quality_issues: _Optional[_Iterable[_Union[QualityIssue, _Mapping]]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., intended_use: _Optional[_Union[IntendedUse, str]] = ...) -> None: ...
+    needs_review: bool
+    measures: LesionMeasures
+    def __init__(self, regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ..., classification: _Optional[_Union[Classification, _Mapping]] = ..., quality_issues: _Optional[_Iterable[_Union[QualityIssue, _Mapping]]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., intended_use: _Optional[_Union[IntendedUse, str]] = ..., needs_review: bool = ..., measures: _Optional[_Union[LesionMeasures, _Mapping]] = ...) -> None: ...

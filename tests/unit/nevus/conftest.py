@@ -277,6 +277,13 @@ def result() -> result_pb2.AnalysisResult:
         quality_issues=[result_pb2.QualityIssue(kind=result_pb2.QUALITY_ISSUE_KIND_NO_REGION_FOUND, message="None.")],
         provenance=provenance,
         intended_use=result_pb2.INTENDED_USE_NOT_FOR_CLINICAL_USE,
+        needs_review=True,
+        measures=result_pb2.LesionMeasures(
+            asymmetry_major=0.25,
+            border_irregularity=1.5,
+            colours=[result_pb2.LESION_COLOUR_RED, result_pb2.LESION_COLOUR_BLUE_GREY],
+            diameter_px=78.1,
+        ),
     )
 
 
@@ -287,6 +294,8 @@ def model_card() -> model_service_pb2.ModelCard:
         classes=["benign", "malignant"],
         operating_points=[model_service_pb2.OperatingPoint(name="balanced", threshold=0.5)],
         default_operating_point="balanced",
+        input=model_service_pb2.ModelInput(resampling="area"),
+        starting_weights="ImageNet, Apache-2.0",
         evaluation={"auroc": 0.8},
         workers=2,
         intended_use=result_pb2.INTENDED_USE_NOT_FOR_CLINICAL_USE,

@@ -19,7 +19,8 @@ from nevus.cli import build_app
 
 KEYS = {
     "file", "job", "state", "label", "probability", "threshold", "operating_point", "regions", "image", "model",
-    "segmenter", "timings_ms", "quality_issues", "not_for_clinical_use", "error", "overlay", "mask",
+    "segmenter", "timings_ms", "needs_review", "quality_issues", "measures", "not_for_clinical_use", "error",
+    "overlay", "mask",
 }  # fmt: skip
 
 
@@ -64,7 +65,16 @@ def test_json_has_every_documented_key_with_values(server: Any, folder: Path) ->
         "model": {"name": "notebook-cnn", "version": "1", "weights_sha256": "ef" * 32},
         "segmenter": "otsu",
         "timings_ms": {"queued": 1.0, "decode": 2.0, "segment": 3.0, "classify": 4.0, "total": 1500.0},
+        "needs_review": True,
         "quality_issues": ["NO_REGION_FOUND"],
+        "measures": {
+            "region": 0,
+            "asymmetry_major": 0.25,
+            "asymmetry_minor": None,
+            "border_irregularity": 1.5,
+            "colours": ["red", "blue_grey"],
+            "diameter_px": 78.1,
+        },
         "not_for_clinical_use": True,
         "error": None,
         "overlay": None,
@@ -123,9 +133,11 @@ def test_a_person_sees_a_table_and_the_sentence(server: Any, folder: Path) -> No
     result = nevus(server, "analyze", folder)
     assert result.exit_code == 1
     rows = result.stdout.splitlines()
-    assert rows[0].split() == ["file", "label", "probability", "regions", "boxes", "ms", "job"]
+    assert rows[0].split() == ["file", "label", "probability", "regions", "review", "boxes", "ms", "job"]
     assert [Path(row.split()[0]).name for row in rows[1:-1]] == ["a.jpg", "a.png", "b.JPG", "c.tif"]
-    label, probability, regions, size, _at, corner, total_ms = rows[1].split()[1:8]
+    cells = rows[1].replace("no region found", "NO_REGION").split()
+    label, probability, regions, review, size, _at, corner, total_ms = cells[1:9]
+    assert review == "NO_REGION"
     assert (label, probability, regions, total_ms) == ("benign", "0.250", "1", "1500")
     assert re.fullmatch(r"\d+x\d+", size)
     assert re.fullmatch(r"\d+,\d+", corner)

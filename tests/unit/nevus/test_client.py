@@ -64,6 +64,8 @@ def test_analyze_returns_the_whole_result_as_records(server: Any, client: Any) -
     assert result.regions == (nevus.Region(nevus.Box(3, 4, 50, 60), 1234.5, None, ((3, 4), (52, 4), (52, 63))),)
     assert result.provenance.timings == nevus.Timings(1, 2, 3, 4, 1500)
     assert result.quality_issues == (nevus.QualityIssue("NO_REGION_FOUND", "None."),)
+    assert result.needs_review is True
+    assert result.measures == nevus.LesionMeasures(0, 0.25, None, 1.5, ("red", "blue_grey"), 78.1)
     assert result.not_for_clinical_use is True
     assert job.image.sha256 == "cd" * 32
 

@@ -41,7 +41,16 @@ def test_every_known_value_has_its_name() -> None:
 
 def test_newer_values_are_no_exception() -> None:
     """An old client goes on working with a new server."""
-    result = result_pb2.AnalysisResult(quality_issues=[result_pb2.QualityIssue(kind=999, message="New.")])
+    issue = result_pb2.QualityIssue(kind=999, message="New.")
+    measures = result_pb2.LesionMeasures(colours=[999, result_pb2.LESION_COLOUR_BLACK])
+    result = result_pb2.AnalysisResult(quality_issues=[issue], measures=measures)
     job = _convert.job(job_pb2.Job(state=999, stage=999, result=result))
     assert (job.state, job.stage) == (JobState.UNSPECIFIED, JobStage.UNSPECIFIED)
     assert [issue.kind for issue in job.result.quality_issues] == ["UNKNOWN"]
+    assert job.result.measures.colours == ("unknown", "black")
+
+
+def test_an_older_servers_result() -> None:
+    """It has no measures, and no reason is known to review it."""
+    result = _convert.job(job_pb2.Job(result=result_pb2.AnalysisResult())).result
+    assert (result.needs_review, result.measures) == (False, None)
