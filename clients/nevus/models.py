@@ -18,6 +18,7 @@ class ModelCard:
         limitations: Where it fails.
         training_data: Data it was trained on, with licences.
         licence: Of the weights.
+        starting_weights: What training started from, with its licence; empty where it started from none.
         architecture: Name of the network architecture.
         weights_sha256: Of the weights file, 64 lower-case hex digits.
         weights_bytes: Size of the weights file.
@@ -25,6 +26,7 @@ class ModelCard:
         input_height_px: What images are resized to.
         colour_order: "bgr" or "rgb".
         scale: What pixel values 0..255 are multiplied with; None where not known.
+        resampling: How images are resized: "linear" or "area"; empty where the server does not say.
         classes: Negative class first, positive class last.
         operating_points: Name to threshold on the positive class's probability.
         default_operating_point: Used where a request names none.
@@ -61,6 +63,8 @@ class ModelCard:
     mega_flops: float | None
     workers: int
     not_for_clinical_use: bool
+    resampling: str = ""
+    starting_weights: str = ""
 
     @property
     def model(self) -> str:

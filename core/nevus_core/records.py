@@ -13,8 +13,15 @@ import msgspec
 from nevus_core.states import Stage, State
 from nevus_core.worker_stats import NO_STATS, WorkerStats
 
-PIPELINE_VERSION = "1"
+PIPELINE_VERSION = "2"
 """Raised whenever the same image, model and segmenter could give another result."""
+
+
+KERAS_FILE = "keras"
+"""The architecture of a card whose weights file is a whole model that Keras saved."""
+
+NOT_STATED = "Not stated."
+"""What a card says where its author said nothing."""
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -135,6 +142,26 @@ class QualityIssue(Record, frozen=True, kw_only=True):
     message: str
 
 
+class LesionMeasures(Record, frozen=True, kw_only=True):
+    """Measures of the largest region after the ABCD rule; see `nevus_workers.imaging.measures` for their sources.
+
+    Attributes:
+        region: Its place among the result's regions, from 0.
+        asymmetry_major, asymmetry_minor: 0..1, 0 is symmetric: what does not match when the shape is folded along its
+            long and along its short axis.
+        border_irregularity: 1 for a circle, more for others.
+        colours: Which of white, red, light_brown, dark_brown, blue_grey, black it has.
+        diameter_px: Largest distance between two of its pixels.
+    """
+
+    region: int
+    asymmetry_major: float
+    asymmetry_minor: float
+    border_irregularity: float
+    colours: tuple[str, ...]
+    diameter_px: float
+
+
 class Timings(Record, frozen=True, kw_only=True):
     """Wall time of each stage inside the worker, milliseconds. `classify_ms` includes the wait for a batch."""
 
@@ -160,12 +187,19 @@ class Provenance(Record, frozen=True, kw_only=True):
 
 
 class Result(Record, frozen=True, kw_only=True):
-    """A succeeded job's outcome."""
+    """A succeeded job's outcome.
+
+    Attributes:
+        needs_review: Whether one of the quality issues calls for a person.
+        measures: Of the largest region; None where there is none.
+    """
 
     regions: tuple[Region, ...]
     classification: Classification
     provenance: Provenance
     quality_issues: tuple[QualityIssue, ...] = ()
+    needs_review: bool = False
+    measures: LesionMeasures | None = None
     artifacts: tuple[Artifact, ...] = ()
 
 
@@ -277,6 +311,20 @@ def job_name(job_id: str) -> str:
     return f"jobs/{job_id}"
 
 
+class ModelOutputs(Record, frozen=True, kw_only=True):
+    """Which outputs of a whole Keras model mean what.
+
+    Attributes:
+        probability: Name of the output that tells the positive class; empty where the model has one output only.
+        mask: Name of the output that is the lesion's map; empty where there is none.
+        logits: Whether a sigmoid (a softmax over two columns) is still to be applied to them.
+    """
+
+    probability: str = ""
+    mask: str = ""
+    logits: bool = False
+
+
 class ModelCard(Record, frozen=True, kw_only=True):
     """What is known of one version of a model; `model.toml` beside its weights.
 
@@ -284,7 +332,9 @@ class ModelCard(Record, frozen=True, kw_only=True):
         name: Lower case, digits and dashes.
         version: Digits, or digits with dots; versions of a name sort by them.
         title, description, intended_use, limitations, training_data, licence: Prose for a person.
-        architecture: Name of the Keras architecture that `nevus_workers.models.architectures` builds.
+        starting_weights: Weights that training started from, with their licence; empty where it started from none.
+        architecture: Name of the Keras architecture that `nevus_workers.models.architectures` builds; "keras" where the
+            weights file is a whole model that Keras saved.
         weights: File name beside the card.
         weights_sha256: 64 lower-case hex digits; empty only for weights that were never fetched.
         weights_bytes: Size of the weights file; 0 where unknown.
@@ -292,6 +342,7 @@ class ModelCard(Record, frozen=True, kw_only=True):
         colour_order: "bgr" or "rgb".
         scale: Multiplied with the 0..255 pixel values before the network sees them.
         resampling: How images are brought to the input size: "linear" or, without aliasing, "area".
+        outputs: Of a whole Keras model; None where it has one output only, a probability.
         classes: Negative class first, positive class last.
         operating_points: Name to threshold on the positive class's probability.
         default_operating_point: Used where a request names none.
@@ -304,11 +355,12 @@ class ModelCard(Record, frozen=True, kw_only=True):
     version: str
     title: str
     description: str = ""
-    intended_use: str
-    limitations: str
-    training_data: str
-    licence: str
-    architecture: str
+    intended_use: str = NOT_STATED
+    limitations: str = NOT_STATED
+    training_data: str = NOT_STATED
+    licence: str = NOT_STATED
+    starting_weights: str = ""
+    architecture: str = KERAS_FILE
     weights: str
     weights_sha256: str = ""
     weights_bytes: int = 0
@@ -317,6 +369,7 @@ class ModelCard(Record, frozen=True, kw_only=True):
     colour_order: str = "bgr"
     scale: float = 1.0
     resampling: str = "linear"
+    outputs: ModelOutputs | None = None
     classes: tuple[str, ...] = ("benign", "malignant")
     operating_points: dict[str, float]
     default_operating_point: str

@@ -50,6 +50,9 @@ class CommonSettings(msgspec.Struct, frozen=True):
     """Largest width x height, read from the header before anything is decoded; the worker's decoder keeps to it too."""
     execution_timeout_max_s: Seconds = 600.0
     """The longest `execution_timeout` that a request may ask for; the broker's visibility timeout is three times it."""
+    default_model: Annotated[str, Meta(pattern=r"^[a-z0-9-]+(@([0-9.]+|latest))?$")] = "notebook-cnn"
+    """Model of requests that name none: `NAME` or `NAME@latest`, the newest version that is served, or `NAME@VERSION`.
+    Workers load it first."""
     log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
     """What is logged."""
     log_format: Annotated[str, Meta(pattern="^(json|console)$")] = "json"
@@ -63,8 +66,6 @@ class ServerSettings(CommonSettings, frozen=True):
     """HOST:PORT of the gRPC port; port 0 takes a free one."""
     metrics_listen: str = ""
     """HOST:PORT of Prometheus metrics over HTTP (docs/metrics.md); empty: none. Neither encrypted nor protected."""
-    default_model: str = "notebook-cnn"
-    """Model of requests that name none."""
     inline_limit_bytes: Bytes = 16 * 2**20
     """Largest image inside one message (SubmitJob, Analyze, AnalyzeMany)."""
     upload_limit_bytes: Bytes = 256 * 2**20
@@ -120,6 +121,17 @@ class WorkerSettings(CommonSettings, frozen=True):
     """The model repository's folder."""
     serve_models: str = ""
     """Comma-separated `NAME` or `NAME@VERSION` to load; empty loads the newest version of every model."""
+    models_poll_s: Annotated[float, Meta(ge=0)] = 10.0
+    """How often the repository is looked at for new versions, as it is on SIGHUP; 0: only on SIGHUP."""
+    models_keep_s: Annotated[float, Meta(ge=0)] = 60.0
+    """A version that is no longer wanted is kept until no job has used it for so long: jobs pinned to it may still
+    wait. More than the front ends' `worker_grace_s`."""
+    models_memory_mib: Annotated[int, Meta(ge=0)] = 0
+    """What all loaded models may take together; one that would go beyond it is not loaded. 0: no bound. A new version
+    is loaded beside the old one, so leave room for both."""
+    shadow: Annotated[str, Meta(pattern=r"^([a-z0-9-]+@[0-9.]+:(0\.[0-9]*[1-9][0-9]*|1(\.0+)?))?$")] = ""
+    """`NAME@VERSION:SHARE`: that share of the jobs (above 0, up to 1) is also given to this version, after the answer
+    and only while there is nothing else to do; the two are compared (docs/models.md). Empty: none."""
     threads: Automatic = 0
     """Jobs at a time in this process, those on their way to and from the broker included; 0: 2 x max_batch or more."""
     decoders: Automatic = 0

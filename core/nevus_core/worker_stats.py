@@ -23,6 +23,28 @@ class Histogram(msgspec.Struct, frozen=True, array_like=True):
     total: float
 
 
+class ShadowCount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a shadow's answers compare with those that were given, of one pair of models.
+
+    Attributes:
+        model: `name@version` whose answer was given.
+        shadow: `name@version` that was asked afterwards.
+        pairs: Images that both answered.
+        agreements: Of these, how many got the same label, each model at its own default operating point.
+        difference_sum: Of |probability - probability|, over all pairs.
+        difference_max: The largest one.
+        skipped: Images that were chosen for the shadow and not given to it: the worker was busy, or it failed.
+    """
+
+    model: str
+    shadow: str
+    pairs: int = 0
+    agreements: int = 0
+    difference_sum: float = 0.0
+    difference_max: float = 0.0
+    skipped: int = 0
+
+
 class WorkerStats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything that a worker counts. Empty for a worker of a version that counts nothing.
 
@@ -33,6 +55,7 @@ class WorkerStats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         batch_waits: Seconds that an image waited for its pass to begin, by `name@version`.
         passes: Seconds a pass of the network, by `name@version`.
         jobs: Jobs by how they ended here: "succeeded", "cancelled", "fenced" or the failure's reason.
+        shadows: What a shadow said, a pair of models each.
     """
 
     stages: dict[str, Histogram] = {}
@@ -41,6 +64,7 @@ class WorkerStats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     batch_waits: dict[str, Histogram] = {}
     passes: dict[str, Histogram] = {}
     jobs: dict[str, int] = {}
+    shadows: tuple[ShadowCount, ...] = ()
 
 
 NO_STATS = WorkerStats()

@@ -12,6 +12,7 @@ from nevus_core.records import (
     ImageInfo,
     Job,
     JobOptions,
+    LesionMeasures,
     ModelCard,
     Priority,
     Provenance,
@@ -119,12 +120,25 @@ def card_message(model: ServedModel) -> model_service_pb2.ModelCard:
         mega_flops=card.mega_flops,
         workers=model.workers,
         intended_use=result_pb2.INTENDED_USE_NOT_FOR_CLINICAL_USE,
+        starting_weights=card.starting_weights,
+        outputs=_model_outputs(card),
     )
+
+
+def _model_outputs(card: ModelCard) -> model_service_pb2.ModelOutputs | None:
+    if card.outputs is None:
+        return None
+    outputs = card.outputs
+    return model_service_pb2.ModelOutputs(probability=outputs.probability, mask=outputs.mask, logits=outputs.logits)
 
 
 def _model_input(card: ModelCard) -> model_service_pb2.ModelInput:
     return model_service_pb2.ModelInput(
-        width_px=card.input_width_px, height_px=card.input_height_px, colour_order=card.colour_order, scale=card.scale
+        width_px=card.input_width_px,
+        height_px=card.input_height_px,
+        colour_order=card.colour_order,
+        scale=card.scale,
+        resampling=card.resampling,
     )
 
 
@@ -184,6 +198,19 @@ def _result(result: Result, job: Job, regions: list[result_pb2.Region]) -> resul
         quality_issues=issues,
         provenance=_provenance(result.provenance, job),
         intended_use=result_pb2.INTENDED_USE_NOT_FOR_CLINICAL_USE,
+        needs_review=result.needs_review,
+        measures=_measures(result.measures) if result.measures is not None else None,
+    )
+
+
+def _measures(measures: LesionMeasures) -> result_pb2.LesionMeasures:
+    return result_pb2.LesionMeasures(
+        region=measures.region,
+        asymmetry_major=measures.asymmetry_major,
+        asymmetry_minor=measures.asymmetry_minor,
+        border_irregularity=measures.border_irregularity,
+        colours=[f"LESION_COLOUR_{colour.upper()}" for colour in measures.colours],
+        diameter_px=measures.diameter_px,
     )
 
 

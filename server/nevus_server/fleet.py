@@ -20,6 +20,9 @@ log = get_logger("fleet")
 
 POLL_S = 0.5
 
+LATEST = "latest"
+"""As a version in a request: the newest one."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
@@ -97,7 +100,11 @@ class Fleet:
         raise NotFound("nevus/Model", resource, f"No live worker serves {resource}.", reason="MODEL_NOT_FOUND")
 
     def choose(self, spec: str) -> ModelCard:
-        """Returns the card for `NAME` or `NAME@VERSION` of a request; without a version the newest served one.
+        """Returns the card for `NAME`, `NAME@latest` or `NAME@VERSION` of a request.
+
+        Without a version, or with `latest`, that is the newest one that a live worker holds; where all workers of the
+        model went away a moment ago, the newest that they held. A version that is being taken away is thus not chosen,
+        but may still be asked for by its number until `grace_s` is over.
 
         Raises:
             Unavailable: NO_WORKER; no worker serves anything now.
@@ -112,28 +119,38 @@ class Fleet:
                 retry_after_s=2.0,
             )
         name, _, version = spec.partition("@")
-        versions = {card.version: card for card in recent if card.name == name}
+        versions = {model.card.version: model.card for model in recent if model.card.name == name}
         if not versions:
-            served = ", ".join(sorted({card.name for card in recent}))
+            served = ", ".join(sorted({model.card.name for model in recent}))
             description = f"no model {name!r} is served; served now: {served}."
             raise InvalidRequest([Violation("options.model", "UNKNOWN_MODEL", description)], {"model": name})
-        if version and version not in versions:
+        if version in {"", LATEST}:
+            live = {model.card.version for model in recent if model.card.name == name and model.workers}
+            return versions[max(live or versions, key=version_key)]
+        if version not in versions:
             held = ", ".join(sorted(versions, key=version_key))
             raise FailedPrecondition(
                 f"models/{name}/versions/{version}",
                 f"Version {version} of {name} is not served; served now: {held}.",
                 reason="MODEL_NOT_LOADED",
             )
-        return versions[version or max(versions, key=version_key)]
+        return versions[version]
+
+    def serves(self, spec: str) -> bool:
+        """Returns whether a live worker holds `NAME`, `NAME@latest` (any version) or `NAME@VERSION`."""
+        name, _, version = spec.partition("@")
+        return any(
+            model.card.name == name and version in {"", LATEST, model.card.version} for model in self.live()
+        )  # fmt: skip
 
     @property
     def segmenters(self) -> list[str]:
         """Every segmenter that serves all models, by name; a model's own map is not one of them."""
         return sorted(self._segmenters)
 
-    def _recent(self) -> list[ModelCard]:
+    def _recent(self) -> list[ServedModel]:
         oldest = self._monotonic() - self._grace_s
-        return [model.card for model in self._models.values() if model.seen_s >= oldest]
+        return [model for model in self._models.values() if model.seen_s >= oldest]
 
     def _note(self, workers: list[WorkerInfo]) -> None:
         now = self._monotonic()

@@ -43,7 +43,7 @@ class HealthServicer(HealthServicerBase):  # type: ignore[misc]  # the stub is u
     def refresh(self) -> None:
         """Works out every status anew and wakes the watchers if one has changed."""
         live = {model.card.name for model in self._fleet.live()} if self._fleet.broker_answers else set()
-        ready = self._default_model in live and not self._draining
+        ready = bool(live) and self._fleet.serves(self._default_model) and not self._draining
         statuses: dict[str, int] = dict.fromkeys(self._statuses, NOT_SERVING)
         statuses.update(dict.fromkeys(SERVICES, SERVING if ready else NOT_SERVING))
         if not self._draining:

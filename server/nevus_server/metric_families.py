@@ -32,6 +32,15 @@ HISTOGRAMS = {
 """Field of WorkerStats, and the metric's name, meaning and label beside `worker`."""
 
 
+SHADOWS = {
+    "pairs": ("nevus_shadow_pairs", "Images that a model and its shadow both answered."),
+    "agreements": ("nevus_shadow_agreements", "Of these, those to which both gave the same label."),
+    "difference_sum": ("nevus_shadow_difference", "Sum of the differences of the two probabilities."),
+    "skipped": ("nevus_shadow_skipped", "Images that were chosen for the shadow and not given to it."),
+}
+"""Field of ShadowCount, and the counter's name and meaning."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What was known at one moment; without a backlog the broker was away, and nothing is known of workers."""
@@ -53,6 +62,7 @@ def families(snapshot: Snapshot) -> Iterable[Metric]:
         yield from _of_backlog(snapshot.backlog)
         yield from _of_fleet(snapshot.workers)
         yield from _of_each_worker(snapshot.workers)
+        yield from _of_shadows(snapshot.workers)
         for name in HISTOGRAMS:
             yield _histogram(name, snapshot.workers)
 
@@ -110,6 +120,21 @@ def _of_each_worker(workers: Sequence[WorkerInfo]) -> Iterable[Metric]:
         for outcome, count in worker.stats.jobs.items():
             jobs.add_metric([worker.id, outcome], count)
     yield from (started, threads, busy, jobs)
+
+
+def _of_shadows(workers: Sequence[WorkerInfo]) -> Iterable[Metric]:
+    labels = ["worker", "model", "shadow"]
+    families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {
+        name: CounterMetricFamily(metric, meaning, labels=labels) for name, (metric, meaning) in SHADOWS.items()
+    }
+    families["difference_max"] = GaugeMetricFamily(
+        "nevus_shadow_difference_max", "Largest difference of the two probabilities.", labels=labels
+    )
+    for worker in workers:
+        for count in worker.stats.shadows:
+            for name, family in families.items():
+                family.add_metric([worker.id, count.model, count.shadow], getattr(count, name))
+    yield from families.values()
 
 
 def _histogram(field_name: str, workers: Sequence[WorkerInfo]) -> Metric:

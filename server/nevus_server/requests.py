@@ -15,14 +15,14 @@ from nevus.v1 import job_pb2
 from nevus_core.errors import InvalidRequest, Violation
 from nevus_core.records import Artifact, JobOptions, ModelCard, Priority
 from nevus_core.settings import ServerSettings
-from nevus_server.fleet import Fleet
+from nevus_server.fleet import LATEST, Fleet
 
 MAX_LABELS = 16
 _LABEL_KEY = re.compile(r"[a-z0-9_-]{1,64}")
 _LABEL_VALUE_LENGTH = 64
 _JOB_NAME = re.compile(r"jobs/([0-9a-z]{1,64})")
-_MODEL_NAME = re.compile(r"models/([a-z0-9-]{1,64})(?:/versions/([0-9.]{1,32}))?")
-_MODEL_SPEC = re.compile(r"[a-z0-9-]{1,64}(@[0-9.]{1,32})?")
+_MODEL_NAME = re.compile(r"models/([a-z0-9-]{1,64})(?:/versions/([0-9.]{1,32}|latest))?")
+_MODEL_SPEC = re.compile(r"[a-z0-9-]{1,64}(@([0-9.]{1,32}|latest))?")
 
 _PRIORITIES: dict[int, Priority] = {
     job_pb2.JOB_PRIORITY_UNSPECIFIED: Priority.ROUTINE,
@@ -65,7 +65,7 @@ def job_id_of(name: str) -> str:
 
 
 def model_of(name: str) -> tuple[str, str]:
-    """Returns model and version ("" where there is none) of a model's resource name.
+    """Returns model and version ("" where there is none, or `latest`) of a model's resource name.
 
     Raises:
         InvalidRequest: INVALID_NAME.
@@ -74,7 +74,7 @@ def model_of(name: str) -> tuple[str, str]:
     if match is None:
         description = "must look like models/notebook-cnn or models/notebook-cnn/versions/1."
         raise InvalidRequest([Violation("name", "INVALID_NAME", description)])
-    return match[1], match[2] or ""
+    return match[1], "" if match[2] in {None, LATEST} else match[2]
 
 
 def artifact_kind_of(kind: int) -> Artifact:
@@ -114,7 +114,7 @@ def job_options(
     """
     wrong = Violations()
     if options.model and not _MODEL_SPEC.fullmatch(options.model):
-        wrong.add("options.model", "UNKNOWN_MODEL", "must be NAME or NAME@VERSION.")
+        wrong.add("options.model", "UNKNOWN_MODEL", "must be NAME, NAME@latest or NAME@VERSION.")
     if options.priority not in _PRIORITIES:
         wrong.add("options.priority", "INVALID_PRIORITY", "must be STAT, ROUTINE or BULK.")
     _check_labels(options.labels, wrong)

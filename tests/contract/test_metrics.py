@@ -22,7 +22,7 @@ from nevus.v1 import analysis_service_pb2 as pb
 from nevus.v1.analysis_service_pb2_grpc import AnalysisServiceStub
 from nevus_core.errors import SettingsError
 from nevus_core.settings import ServerSettings
-from nevus_core.worker_stats import Histogram, WorkerStats
+from nevus_core.worker_stats import Histogram, ShadowCount, WorkerStats
 from nevus_server.address import free_address
 from nevus_server.main import serving
 from support import made_up
@@ -42,6 +42,17 @@ STATS = WorkerStats(
     batch_waits={"notebook-cnn@1": Histogram((0.01,), (7, 0), 0.02)},
     passes={"notebook-cnn@1": Histogram((0.1,), (3, 0), 0.21)},
     jobs={"succeeded": 6, "CORRUPT_IMAGE": 1},
+    shadows=(
+        ShadowCount(
+            model="notebook-cnn@1",
+            shadow="derm-joint@2",
+            pairs=5,
+            agreements=4,
+            difference_sum=0.5,
+            difference_max=0.25,
+            skipped=3,
+        ),
+    ),
 )
 
 
@@ -98,6 +109,14 @@ async def test_what_workers_report_is_exposed(settings: ServerSettings, worker: 
         assert seen["nevus_worker_queue_seconds_sum", "routine", "w"] == 60.5
         assert seen["nevus_worker_batch_wait_seconds_count", "notebook-cnn@1", "w"] == 7
         assert seen["nevus_worker_pass_seconds_sum", "notebook-cnn@1", "w"] == 0.21
+        shadow = {key[0]: value for key, value in seen.items() if key[1:] == ("notebook-cnn@1", "derm-joint@2", "w")}
+        assert shadow == {
+            "nevus_shadow_pairs_total": 5,
+            "nevus_shadow_agreements_total": 4,
+            "nevus_shadow_difference_total": 0.5,
+            "nevus_shadow_difference_max": 0.25,
+            "nevus_shadow_skipped_total": 3,
+        }
 
         report(worker, stats=replace(STATS, jobs={"succeeded": 9}))
         await scrape_until(settings, lambda now: now["nevus_worker_jobs_total", "succeeded", "w"] == 9)

@@ -165,6 +165,20 @@ async def test_a_worker_without_the_model_leaves_the_job_alone(
     other.close()
 
 
+async def test_the_models_of_a_worker_may_change(
+    broker_url: str, key_prefix: str, front: FrontStore, clock: ManualClock
+) -> None:
+    """What it holds is asked anew for every claim."""
+    models = ["notebook-cnn@2"]
+    other = WorkStore(redis.Redis.from_url(broker_url, **CONNECTION), key_prefix, "w2", 4000, models, clock)
+    await front.accept(new_job("a"), b"bytes")
+    with pytest.raises(OtherModel):
+        other.claim("default/a")
+    models.append("notebook-cnn@1")
+    assert await asyncio.to_thread(other.claim, "default/a") is not None
+    other.close()
+
+
 async def test_a_claim_said_twice_is_one_claim(
     front: FrontStore, work: WorkStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""What this package adds to `nevus`: `work`, `train`, `evaluate`, `models fetch`, `models verify`.
+"""What this package adds to `nevus`: `work`, `train`, `evaluate`, `models fetch`, `verify`, `check`, `add`.
 
 Light to import, for `nevus --help` reads it; the work is imported when a command is called.
 """
@@ -14,12 +14,14 @@ import typer
 
 from nevus_core.errors import ModelError, NevusError
 from nevus_workers.evaluate_command import evaluate
+from nevus_workers.models_command import add, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.progress import Progress
 
+    from nevus_core.settings import WorkerSettings
     from nevus_workers.training.plan import TrainingPlan
 
 ModelsOption = Annotated[
@@ -35,6 +37,8 @@ def register(app: typer.Typer, models: typer.Typer) -> None:
     app.command("evaluate", rich_help_panel="Models")(evaluate)
     models.command("fetch")(fetch)
     models.command("verify")(verify)
+    models.command("check")(check)
+    models.command("add")(add)
 
 
 def work(
@@ -50,19 +54,21 @@ def work(
 ) -> None:
     """Run one worker process: loads and warms the models, then takes jobs.
 
-    One process a core is right on a CPU, one a card on a GPU. Ctrl-C or SIGTERM finishes what it holds.
+    One process a core is right on a CPU, one a card on a GPU. Ctrl-C or SIGTERM finishes what it holds; new versions in
+    the repository are found by themselves, or at once with SIGHUP.
     """
     from nevus_core.settings import WorkerSettings, load_settings
 
+    def read() -> WorkerSettings:
+        return load_settings(WorkerSettings, redis_url=redis, models=str(models) if models else None, threads=threads)
+
     try:
-        settings = load_settings(
-            WorkerSettings, redis_url=redis, models=str(models) if models else None, threads=threads
-        )
+        settings = read()
         # A second wall behind the header's check; OpenCV reads it when it is imported.
         os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(settings.max_pixels)
         from nevus_workers.main import run
 
-        run(settings)
+        run(settings, read)
     except NevusError as error:
         _fail(error)
 

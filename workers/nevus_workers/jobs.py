@@ -14,11 +14,11 @@ from typing import TypeVar
 
 from nevus_core.errors import Fenced, InternalError, NevusError, Suspect, Unavailable
 from nevus_core.logs import get_logger
-from nevus_core.records import Failure, Region
+from nevus_core.records import Failure, Region, Result
 from nevus_core.states import Stage
 from nevus_core.work_store import Claim, WorkStore
 from nevus_workers.gate import Gate
-from nevus_workers.pipeline import Pipeline
+from nevus_workers.pipeline import Outcome, Pipeline
 from nevus_workers.stats import Stats
 
 log = get_logger("jobs")
@@ -59,6 +59,10 @@ class Held:
         with self._lock:
             return list(self._claims.values())
 
+    def models(self) -> set[str]:
+        """Returns `name@version` of every model that is needed for what is held."""
+        return {f"{claim.options.model}@{claim.options.version}" for claim in self.all()}
+
 
 class JobRunner:
     """Does jobs, one a thread at a time.
@@ -70,16 +74,24 @@ class JobRunner:
         stats: Counts what is done, for the heartbeat too.
         insist_for_s: How long a stage or an outcome is offered to a broker that is away; the sweeper leaves leases
             alone until workers could be heard again.
+        on_success: Told of a job once its result is written; has to be quick, and must not raise.
     """
 
     def __init__(
-        self, store: WorkStore, pipeline: Pipeline, held: Held, stats: Stats, insist_for_s: float = 30.0
+        self,
+        store: WorkStore,
+        pipeline: Pipeline,
+        held: Held,
+        stats: Stats,
+        insist_for_s: float = 30.0,
+        on_success: Callable[[Claim, Result], None] | None = None,
     ) -> None:
         self._store = store
         self._pipeline = pipeline
         self._held = held
         self._stats = stats
         self._insist_for_s = insist_for_s
+        self._on_success = on_success
         self._gate = Gate()
         self._stopping = False
 
@@ -146,9 +158,13 @@ class JobRunner:
             fault = InternalError(uuid.uuid4().hex[:12])
             log.exception("internal_error", error_id=fault.metadata["error_id"], job=claim.ref)
             return self._failed(claim, fault)
-        return "succeeded", lambda take: self._store.settle_succeeded(
-            claim, done.result, done.pictures, ARTIFACT_SAFETY_MS, take=take
-        )
+        return "succeeded", lambda take: self._succeed(claim, done, take=take)
+
+    def _succeed(self, claim: Claim, done: Outcome, *, take: bool) -> Claim | None:
+        following = self._store.settle_succeeded(claim, done.result, done.pictures, ARTIFACT_SAFETY_MS, take=take)
+        if self._on_success is not None:
+            self._on_success(claim, done.result)
+        return following
 
     def _progress(self, claim: Claim) -> Callable[[Stage, tuple[Region, ...] | None], None]:
         def tell(stage: Stage, regions: tuple[Region, ...] | None) -> None:

@@ -9,13 +9,14 @@ knows neither store nor queue; `jobs` ties it to them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nevus_core.errors import InvalidImage, InvalidRequest, ModelError
+from nevus_core.errors import InvalidImage, ModelError
 from nevus_core.records import (
     PIPELINE_VERSION,
     Artifact,
@@ -29,14 +30,16 @@ from nevus_core.records import (
     Timings,
 )
 from nevus_core.states import Stage
+from nevus_workers.imaging.appearance import Appearance, look
 from nevus_workers.imaging.decode import decode
 from nevus_workers.imaging.lesion_map import segment_map
+from nevus_workers.imaging.measures import measure
 from nevus_workers.imaging.regions import Segmentation
 from nevus_workers.imaging.segmenter import Segmenter, Segmenters
-from nevus_workers.models.batcher import Batcher, Prediction
-from nevus_workers.models.engine import Engine
+from nevus_workers.models.batcher import Prediction
+from nevus_workers.models.serving import ServingModel
 from nevus_workers.pictures import draw
-from nevus_workers.quality import quality_issues
+from nevus_workers.quality import needs_review, quality_issues
 from nevus_workers.room import Room
 from nevus_workers.stopwatch import StopWatch
 
@@ -47,12 +50,11 @@ Progress = Callable[[Stage, tuple[Region, ...] | None], None]
 """Told at the beginning of a stage (SEGMENTING only of large images); may raise to stop the work."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServingModel:
-    """A loaded, warmed model and the batcher in front of it."""
+class Models(Protocol):
+    """Where the pipeline finds a model; a dictionary is one, a library may change meanwhile."""
 
-    engine: Engine
-    batcher: Batcher
+    def get(self, key: str, /) -> ServingModel | None:
+        """Returns a model by `name@version`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class _Findings:
     """What segmenter and network found in one image, and the image: uint8 (height_px, width_px, 3), blue-green-red."""
 
     image_bgr: NDArray[np.uint8]
+    appearance: Appearance
     segmentation: Segmentation
     prediction: Prediction
     timings: Timings
@@ -77,19 +80,16 @@ class Pipeline:
     """The models and segmenters of one worker process, ready for images from any thread.
 
     Args:
-        models: By `name@version`.
+        models: By `name@version`; asked anew for every image.
         segmenters: Those that look at the image; a model's own map comes on top.
         worker_id: Goes into every result's provenance.
         decoders: Images that are decoded and segmented at a time.
         poison_sha256: For tests: an upload with this digest ends the process, as a crash of the decoder would.
-
-    Raises:
-        ModelError: INVALID_MODEL_CARD; a model's card names a segmenter that the model does not have.
     """
 
     def __init__(
         self,
-        models: Mapping[str, ServingModel],
+        models: Models,
         segmenters: Segmenters,
         worker_id: str,
         *,
@@ -101,8 +101,6 @@ class Pipeline:
         self._models = models
         self._segmenters = segmenters
         self._worker_id = worker_id
-        for model in models.values():
-            _check_segmenter(model.engine, segmenters)
 
     def run(self, data: bytes, image: ImageInfo, options: JobOptions, progress: Progress) -> Outcome:
         """Returns the outcome of one image.
@@ -127,10 +125,13 @@ class Pipeline:
         classification = classify(card, found.prediction.probability, options.operating_point)
         caption = f"{card.name} {card.version}, {options.segmenter}"
         pictures = draw(options.artifacts, found.image_bgr, segmentation, classification, caption)
+        issues = quality_issues(found.appearance, image.width_px, image.height_px, segmentation)
         result = Result(
             regions=segmentation.regions,
             classification=classification,
-            quality_issues=quality_issues(segmentation),
+            quality_issues=issues,
+            needs_review=needs_review(issues),
+            measures=measure(found.image_bgr, segmentation.regions),
             provenance=self._provenance(card, image, options, found.prediction, found.timings),
             artifacts=tuple(pictures),
         )
@@ -152,6 +153,7 @@ class Pipeline:
             waiting = announcement.submit(model.engine.prepare(image_bgr))
             segmentation = segmenter.segment(image_bgr) if segmenter else None
             segment_ms = watch.lap_ms() if segmenter else 0.0
+            appearance = look(image_bgr)
         if segmentation is not None:
             progress(Stage.CLASSIFYING, segmentation.regions)
         prediction = waiting.result()
@@ -162,17 +164,18 @@ class Pipeline:
             segment_ms = watch.lap_ms()
             progress(Stage.CLASSIFYING, segmentation.regions)
         timings = Timings(decode_ms=decode_ms, segment_ms=segment_ms, classify_ms=classify_ms)
-        return _Findings(image_bgr, segmentation, prediction, timings)
+        return _Findings(image_bgr, appearance, segmentation, prediction, timings)
 
     def _model(self, options: JobOptions) -> ServingModel:
         key = f"{options.model}@{options.version}"
-        if key not in self._models:
+        model = self._models.get(key)
+        if model is None:
             raise ModelError(
                 f"This worker does not hold {key}. Submit the job again for a model that ListModels names.",
                 reason="MODEL_NOT_LOADED",
                 metadata={"model": key},
             )
-        return self._models[key]
+        return model
 
     def _provenance(
         self, card: ModelCard, image: ImageInfo, options: JobOptions, prediction: Prediction, timings: Timings
@@ -217,13 +220,3 @@ def _check_size(image_bgr: NDArray[np.uint8], image: ImageInfo) -> None:
     """Boxes are promised in the pixels that the header announced; a file that decodes to others is damaged."""
     if image_bgr.shape[:2] != (image.height_px, image.width_px):
         raise InvalidImage("CORRUPT_IMAGE", "The image's pixels are not of the size that its header announces.")
-
-
-def _check_segmenter(engine: Engine, segmenters: Segmenters) -> None:
-    """Refuses a model whose own default would fail every request."""
-    card = engine.card
-    try:
-        segmenters.choose(card.segmenter, gives_map=engine.gives_map)
-    except InvalidRequest as error:
-        text = f"The card of {card.key} names the segmenter {card.segmenter!r}, which this model does not have."
-        raise ModelError(text, reason="INVALID_MODEL_CARD", metadata={"model": card.key}) from error

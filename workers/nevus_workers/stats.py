@@ -11,9 +11,11 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 
+from msgspec.structs import replace
+
 from nevus_core.records import Priority, Timings
 from nevus_core.work_store import Claim
-from nevus_core.worker_stats import Histogram, WorkerStats
+from nevus_core.worker_stats import Histogram, ShadowCount, WorkerStats
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Bounds for stages, waits and passes: a small image's decoding takes 2 ms, a pass on a slow CPU 100 ms."""
@@ -60,6 +62,7 @@ class Stats:
         self._batch_waits: dict[str, _Tally] = {}
         self._passes: dict[str, _Tally] = {}
         self._jobs: dict[str, int] = {"succeeded": 0}
+        self._shadows: dict[tuple[str, str], ShadowCount] = {}
 
     def claimed(self, claim: Claim, seconds: float) -> None:
         """Counts a claim that took so long; the time in the queue too, if it is the job's first claim."""
@@ -84,6 +87,34 @@ class Stats:
         """Counts a job: "succeeded", "cancelled", "fenced" or the reason of its failure."""
         with self._lock:
             self._jobs[outcome] = self._jobs.get(outcome, 0) + 1
+
+    def compared(self, model: str, shadow: str, *, agree: bool, difference: float) -> None:
+        """Counts a pair of answers to one image.
+
+        Args:
+            model: `name@version` whose answer was given.
+            shadow: `name@version` that was asked afterwards.
+            agree: Whether both said the same label.
+            difference: Of the two probabilities, at least 0.
+        """
+        with self._lock:
+            count = self._shadow(model, shadow)
+            self._shadows[model, shadow] = replace(
+                count,
+                pairs=count.pairs + 1,
+                agreements=count.agreements + agree,
+                difference_sum=count.difference_sum + difference,
+                difference_max=max(count.difference_max, difference),
+            )
+
+    def not_compared(self, model: str, shadow: str) -> None:
+        """Counts an image that was chosen for a shadow and not given to it."""
+        with self._lock:
+            count = self._shadow(model, shadow)
+            self._shadows[model, shadow] = replace(count, skipped=count.skipped + 1)
+
+    def _shadow(self, model: str, shadow: str) -> ShadowCount:
+        return self._shadows.get((model, shadow), ShadowCount(model=model, shadow=shadow))
 
     def passes_of(self, model: str) -> Callable[[Sequence[float], float], None]:
         """Returns what a batcher calls after every pass that was answered: with its images' waits, and its seconds.
@@ -114,6 +145,7 @@ class Stats:
                 batch_waits=_copies(self._batch_waits),
                 passes=_copies(self._passes),
                 jobs=dict(self._jobs),
+                shadows=tuple(self._shadows.values()),
             )
 
 

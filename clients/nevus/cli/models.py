@@ -73,6 +73,10 @@ def _points(card: ModelCard) -> str:
     )
 
 
+def _resampled(card: ModelCard) -> str:
+    return f", resized by {card.resampling}" if card.resampling else ""
+
+
 def _facts(card: ModelCard) -> list[tuple[str, str]]:
     return [
         ("name", f"{card.model}@{card.version}"),
@@ -87,9 +91,11 @@ def _facts(card: ModelCard) -> list[tuple[str, str]]:
         ("operating points", _points(card)),
         ("segmenter", card.default_segmenter),
         ("architecture", card.architecture),
-        ("input", f"{card.input_width_px} x {card.input_height_px} px, {card.colour_order}"),
+        ("input", f"{card.input_width_px} x {card.input_height_px} px, {card.colour_order}{_resampled(card)}"),
         ("parameters", f"{card.parameters:,}"),
+        ("cost", f"{card.mega_flops:,.0f} MFLOP an image" if card.mega_flops else ""),
         ("weights", f"{card.weights_bytes:,} bytes, sha256 {card.weights_sha256}"),
         ("licence", card.licence),
+        ("started from", card.starting_weights),
         ("live workers", str(card.workers)),
     ]

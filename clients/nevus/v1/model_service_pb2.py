@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from nevus.v1 import result_pb2 as nevus_dot_v1_dot_result__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cnevus/v1/model_service.proto\x12\x08nevus.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x15nevus/v1/result.proto\"\x13\n\x11ListModelsRequest\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x13.nevus.v1.ModelCardB\x03\xe0\x41\x03\"$\n\x0fGetModelRequest\x12\x11\n\x04name\x18\x01 \x01(\tB\x03\xe0\x41\x02\";\n\x10GetModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x13.nevus.v1.ModelCardB\x03\xe0\x41\x03\"N\n\x0eOperatingPoint\x12\x11\n\x04name\x18\x01 \x01(\tB\x03\xe0\x41\x03\x12\x1b\n\tthreshold\x18\x02 \x01(\x01\x42\x03\xe0\x41\x03H\x00\x88\x01\x01\x42\x0c\n\n_threshold\"y\n\nModelInput\x12\x15\n\x08width_px\x18\x01 \x01(\x05\x42\x03\xe0\x41\x03\x12\x16\n\theight_px\x18\x02 \x01(\x05\x42\x03\xe0\x41\x03\x12\x19\n\x0c\x63olour_order\x18\x03 \x01(\tB\x03\xe0\x41\x03\x12\x17\n\x05scale\x18\x04 \x01(\x01\x42\x03\xe0\x41\x03H\x00\x88\x01\x01\x42\x08\n\x06_scale\"\xe8\x05\n\tModelCard\x12\x11\n\x04name\x18\x01 \x01(\tB\x03\xe0\x41\x08\x12\x12\n\x05title\x18\x02 \x01(\tB\x03\xe0\x41\x03\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x03\xe0\x41\x03\x12\x1e\n\x11intended_use_text\x18\x04 \x01(\tB\x03\xe0\x41\x03\x12\x18\n\x0blimitations\x18\x05 \x01(\tB\x03\xe0\x41\x03\x12\x1a\n\rtraining_data\x18\x06 \x01(\tB\x03\xe0\x41\x03\x12\x14\n\x07licence\x18\x07 \x01(\tB\x03\xe0\x41\x03\x12\x19\n\x0c\x61rchitecture\x18\x08 \x01(\tB\x03\xe0\x41\x03\x12\x1b\n\x0eweights_sha256\x18\t \x01(\tB\x03\xe0\x41\x03\x12\x1a\n\rweights_bytes\x18\n \x01(\x03\x42\x03\xe0\x41\x03\x12(\n\x05input\x18\x0b \x01(\x0b\x32\x14.nevus.v1.ModelInputB\x03\xe0\x41\x03\x12\x14\n\x07\x63lasses\x18\x0c \x03(\tB\x03\xe0\x41\x03\x12\x37\n\x10operating_points\x18\r \x03(\x0b\x32\x18.nevus.v1.OperatingPointB\x03\xe0\x41\x03\x12$\n\x17\x64\x65\x66\x61ult_operating_point\x18\x0e \x01(\tB\x03\xe0\x41\x03\x12\x1e\n\x11\x64\x65\x66\x61ult_segmenter\x18\x0f \x01(\tB\x03\xe0\x41\x03\x12<\n\nevaluation\x18\x10 \x03(\x0b\x32#.nevus.v1.ModelCard.EvaluationEntryB\x03\xe0\x41\x03\x12\x1c\n\x0f\x65valuation_note\x18\x11 \x01(\tB\x03\xe0\x41\x03\x12\x17\n\nparameters\x18\x12 \x01(\x03\x42\x03\xe0\x41\x03\x12\x1c\n\nmega_flops\x18\x13 \x01(\x01\x42\x03\xe0\x41\x03H\x00\x88\x01\x01\x12\x14\n\x07workers\x18\x14 \x01(\x05\x42\x03\xe0\x41\x03\x12\x30\n\x0cintended_use\x18\x15 \x01(\x0e\x32\x15.nevus.v1.IntendedUseB\x03\xe0\x41\x03\x1a\x31\n\x0f\x45valuationEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\r\n\x0b_mega_flops2\x9a\x01\n\x0cModelService\x12G\n\nListModels\x12\x1b.nevus.v1.ListModelsRequest\x1a\x1c.nevus.v1.ListModelsResponse\x12\x41\n\x08GetModel\x12\x19.nevus.v1.GetModelRequest\x1a\x1a.nevus.v1.GetModelResponseB@\n\x0corg.nevus.v1B\x11ModelServiceProtoP\x01Z\x10nevus/v1;nevusv1\xaa\x02\x08Nevus.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cnevus/v1/model_service.proto\x12\x08nevus.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x15nevus/v1/result.proto\"\x13\n\x11ListModelsRequest\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x13.nevus.v1.ModelCardB\x03\xe0\x41\x03\"$\n\x0fGetModelRequest\x12\x11\n\x04name\x18\x01 \x01(\tB\x03\xe0\x41\x02\";\n\x10GetModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x13.nevus.v1.ModelCardB\x03\xe0\x41\x03\"N\n\x0eOperatingPoint\x12\x11\n\x04name\x18\x01 \x01(\tB\x03\xe0\x41\x03\x12\x1b\n\tthreshold\x18\x02 \x01(\x01\x42\x03\xe0\x41\x03H\x00\x88\x01\x01\x42\x0c\n\n_threshold\"\x92\x01\n\nModelInput\x12\x15\n\x08width_px\x18\x01 \x01(\x05\x42\x03\xe0\x41\x03\x12\x16\n\theight_px\x18\x02 \x01(\x05\x42\x03\xe0\x41\x03\x12\x19\n\x0c\x63olour_order\x18\x03 \x01(\tB\x03\xe0\x41\x03\x12\x17\n\x05scale\x18\x04 \x01(\x01\x42\x03\xe0\x41\x03H\x00\x88\x01\x01\x12\x17\n\nresampling\x18\x05 \x01(\tB\x03\xe0\x41\x03\x42\x08\n\x06_scale\"P\n\x0cModelOutputs\x12\x18\n\x0bprobability\x18\x01 \x01(\tB\x03\xe0\x41\x03\x12\x11\n\x04mask\x18\x02 \x01(\tB\x03\xe0\x41\x03\x12\x13\n\x06logits\x18\x03 \x01(\x08\x42\x03\xe0\x41\x03\"\xb5\x06\n\tModelCard\x12\x11\n\x04name\x18\x01 \x01(\tB\x03\xe0\x41\x08\x12\x12\n\x05title\x18\x02 \x01(\tB\x03\xe0\x41\x03\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x03\xe0\x41\x03\x12\x1e\n\x11intended_use_text\x18\x04 \x01(\tB\x03\xe0\x41\x03\x12\x18\n\x0blimitations\x18\x05 \x01(\tB\x03\xe0\x41\x03\x12\x1a\n\rtraining_data\x18\x06 \x01(\tB\x03\xe0\x41\x03\x12\x14\n\x07licence\x18\x07 \x01(\tB\x03\xe0\x41\x03\x12\x19\n\x0c\x61rchitecture\x18\x08 \x01(\tB\x03\xe0\x41\x03\x12\x1b\n\x0eweights_sha256\x18\t \x01(\tB\x03\xe0\x41\x03\x12\x1a\n\rweights_bytes\x18\n \x01(\x03\x42\x03\xe0\x41\x03\x12(\n\x05input\x18\x0b \x01(\x0b\x32\x14.nevus.v1.ModelInputB\x03\xe0\x41\x03\x12\x14\n\x07\x63lasses\x18\x0c \x03(\tB\x03\xe0\x41\x03\x12\x37\n\x10operating_points\x18\r \x03(\x0b\x32\x18.nevus.v1.OperatingPointB\x03\xe0\x41\x03\x12$\n\x17\x64\x65\x66\x61ult_operating_point\x18\x0e \x01(\tB\x03\xe0\x41\x03\x12\x1e\n\x11\x64\x65\x66\x61ult_segmenter\x18\x0f \x01(\tB\x03\xe0\x41\x03\x12<\n\nevaluation\x18\x10 \x03(\x0b\x32#.nevus.v1.ModelCard.EvaluationEntryB\x03\xe0\x41\x03\x12\x1c\n\x0f\x65valuation_note\x18\x11 \x01(\tB\x03\xe0\x41\x03\x12\x17\n\nparameters\x18\x12 \x01(\x03\x42\x03\xe0\x41\x03\x12\x1c\n\nmega_flops\x18\x13 \x01(\x01\x42\x03\xe0\x41\x03H\x00\x88\x01\x01\x12\x14\n\x07workers\x18\x14 \x01(\x05\x42\x03\xe0\x41\x03\x12\x30\n\x0cintended_use\x18\x15 \x01(\x0e\x32\x15.nevus.v1.IntendedUseB\x03\xe0\x41\x03\x12\x1d\n\x10starting_weights\x18\x16 \x01(\tB\x03\xe0\x41\x03\x12,\n\x07outputs\x18\x17 \x01(\x0b\x32\x16.nevus.v1.ModelOutputsB\x03\xe0\x41\x03\x1a\x31\n\x0f\x45valuationEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\r\n\x0b_mega_flops2\x9a\x01\n\x0cModelService\x12G\n\nListModels\x12\x1b.nevus.v1.ListModelsRequest\x1a\x1c.nevus.v1.ListModelsResponse\x12\x41\n\x08GetModel\x12\x19.nevus.v1.GetModelRequest\x1a\x1a.nevus.v1.GetModelResponseB@\n\x0corg.nevus.v1B\x11ModelServiceProtoP\x01Z\x10nevus/v1;nevusv1\xaa\x02\x08Nevus.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,6 +52,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELINPUT'].fields_by_name['colour_order']._serialized_options = b'\340A\003'
   _globals['_MODELINPUT'].fields_by_name['scale']._loaded_options = None
   _globals['_MODELINPUT'].fields_by_name['scale']._serialized_options = b'\340A\003'
+  _globals['_MODELINPUT'].fields_by_name['resampling']._loaded_options = None
+  _globals['_MODELINPUT'].fields_by_name['resampling']._serialized_options = b'\340A\003'
+  _globals['_MODELOUTPUTS'].fields_by_name['probability']._loaded_options = None
+  _globals['_MODELOUTPUTS'].fields_by_name['probability']._serialized_options = b'\340A\003'
+  _globals['_MODELOUTPUTS'].fields_by_name['mask']._loaded_options = None
+  _globals['_MODELOUTPUTS'].fields_by_name['mask']._serialized_options = b'\340A\003'
+  _globals['_MODELOUTPUTS'].fields_by_name['logits']._loaded_options = None
+  _globals['_MODELOUTPUTS'].fields_by_name['logits']._serialized_options = b'\340A\003'
   _globals['_MODELCARD_EVALUATIONENTRY']._loaded_options = None
   _globals['_MODELCARD_EVALUATIONENTRY']._serialized_options = b'8\001'
   _globals['_MODELCARD'].fields_by_name['name']._loaded_options = None
@@ -96,6 +104,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELCARD'].fields_by_name['workers']._serialized_options = b'\340A\003'
   _globals['_MODELCARD'].fields_by_name['intended_use']._loaded_options = None
   _globals['_MODELCARD'].fields_by_name['intended_use']._serialized_options = b'\340A\003'
+  _globals['_MODELCARD'].fields_by_name['starting_weights']._loaded_options = None
+  _globals['_MODELCARD'].fields_by_name['starting_weights']._serialized_options = b'\340A\003'
+  _globals['_MODELCARD'].fields_by_name['outputs']._loaded_options = None
+  _globals['_MODELCARD'].fields_by_name['outputs']._serialized_options = b'\340A\003'
   _globals['_LISTMODELSREQUEST']._serialized_start=98
   _globals['_LISTMODELSREQUEST']._serialized_end=117
   _globals['_LISTMODELSRESPONSE']._serialized_start=119
@@ -106,12 +118,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELRESPONSE']._serialized_end=280
   _globals['_OPERATINGPOINT']._serialized_start=282
   _globals['_OPERATINGPOINT']._serialized_end=360
-  _globals['_MODELINPUT']._serialized_start=362
-  _globals['_MODELINPUT']._serialized_end=483
-  _globals['_MODELCARD']._serialized_start=486
-  _globals['_MODELCARD']._serialized_end=1230
-  _globals['_MODELCARD_EVALUATIONENTRY']._serialized_start=1166
-  _globals['_MODELCARD_EVALUATIONENTRY']._serialized_end=1215
-  _globals['_MODELSERVICE']._serialized_start=1233
-  _globals['_MODELSERVICE']._serialized_end=1387
+  _globals['_MODELINPUT']._serialized_start=363
+  _globals['_MODELINPUT']._serialized_end=509
+  _globals['_MODELOUTPUTS']._serialized_start=511
+  _globals['_MODELOUTPUTS']._serialized_end=591
+  _globals['_MODELCARD']._serialized_start=594
+  _globals['_MODELCARD']._serialized_end=1415
+  _globals['_MODELCARD_EVALUATIONENTRY']._serialized_start=1351
+  _globals['_MODELCARD_EVALUATIONENTRY']._serialized_end=1400
+  _globals['_MODELSERVICE']._serialized_start=1418
+  _globals['_MODELSERVICE']._serialized_end=1572
 # @@protoc_insertion_point(module_scope)

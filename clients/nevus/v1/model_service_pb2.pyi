@@ -38,19 +38,31 @@ class OperatingPoint(_message.Message):
     def __init__(self, name: _Optional[str] = ..., threshold: _Optional[float] = ...) -> None: ...
 
 class ModelInput(_message.Message):
-    __slots__ = ("width_px", "height_px", "colour_order", "scale")
+    __slots__ = ("width_px", "height_px", "colour_order", "scale", "resampling")
     WIDTH_PX_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_PX_FIELD_NUMBER: _ClassVar[int]
     COLOUR_ORDER_FIELD_NUMBER: _ClassVar[int]
     SCALE_FIELD_NUMBER: _ClassVar[int]
+    RESAMPLING_FIELD_NUMBER: _ClassVar[int]
     width_px: int
     height_px: int
     colour_order: str
     scale: float
-    def __init__(self, width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., colour_order: _Optional[str] = ..., scale: _Optional[float] = ...) -> None: ...
+    resampling: str
+    def __init__(self, width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., colour_order: _Optional[str] = ..., scale: _Optional[float] = ..., resampling: _Optional[str] = ...) -> None: ...
+
+class ModelOutputs(_message.Message):
+    __slots__ = ("probability", "mask", "logits")
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    LOGITS_FIELD_NUMBER: _ClassVar[int]
+    probability: str
+    mask: str
+    logits: bool
+    def __init__(self, probability: _Optional[str] = ..., mask: _Optional[str] = ..., logits: bool = ...) -> None: ...
 
 class ModelCard(_message.Message):
-    __slots__ = ("name", "title", "description", "intended_use_text", "limitations", "training_data", "licence", "architecture", "weights_sha256", "weights_bytes", "input", "classes", "operating_points", "default_operating_point", "default_segmenter", "evaluation", "evaluation_note", "parameters", "mega_flops", "workers", "intended_use")
+    __slots__ = ("name", "title", "description", "intended_use_text", "limitations", "training_data", "licence", "architecture", "weights_sha256", "weights_bytes", "input", "classes", "operating_points", "default_operating_point", "default_segmenter", "evaluation", "evaluation_note", "parameters", "mega_flops", "workers", "intended_use", "starting_weights", "outputs")
     class EvaluationEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -79,6 +91,8 @@ class ModelCard(_message.Message):
     MEGA_FLOPS_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     INTENDED_USE_FIELD_NUMBER: _ClassVar[int]
+    STARTING_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     title: str
     description: str
@@ -100,4 +114,6 @@ class ModelCard(_message.Message):
     mega_flops: float
     workers: int
     intended_use: _result_pb2.IntendedUse
-    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., intended_use_text: _Optional[str] = ..., limitations: _Optional[str] = ..., training_data: _Optional[str] = ..., licence: _Optional[str] = ..., architecture: _Optional[str] = ..., weights_sha256: _Optional[str] = ..., weights_bytes: _Optional[int] = ..., input: _Optional[_Union[ModelInput, _Mapping]] = ..., classes: _Optional[_Iterable[str]] = ..., operating_points: _Optional[_Iterable[_Union[OperatingPoint, _Mapping]]] = ..., default_operating_point: _Optional[str] = ..., default_segmenter: _Optional[str] = ..., evaluation: _Optional[_Mapping[str, float]] = ..., evaluation_note: _Optional[str] = ..., parameters: _Optional[int] = ..., mega_flops: _Optional[float] = ..., workers: _Optional[int] = ..., intended_use: _Optional[_Union[_result_pb2.IntendedUse, str]] = ...) -> None: ...
+    starting_weights: str
+    outputs: ModelOutputs
+    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., intended_use_text: _Optional[str] = ..., limitations: _Optional[str] = ..., training_data: _Optional[str] = ..., licence: _Optional[str] = ..., architecture: _Optional[str] = ..., weights_sha256: _Optional[str] = ..., weights_bytes: _Optional[int] = ..., input: _Optional[_Union[ModelInput, _Mapping]] = ..., classes: _Optional[_Iterable[str]] = ..., operating_points: _Optional[_Iterable[_Union[OperatingPoint, _Mapping]]] = ..., default_operating_point: _Optional[str] = ..., default_segmenter: _Optional[str] = ..., evaluation: _Optional[_Mapping[str, float]] = ..., evaluation_note: _Optional[str] = ..., parameters: _Optional[int] = ..., mega_flops: _Optional[float] = ..., workers: _Optional[int] = ..., intended_use: _Optional[_Union[_result_pb2.IntendedUse, str]] = ..., starting_weights: _Optional[str] = ..., outputs: _Optional[_Union[ModelOutputs, _Mapping]] = ...) -> None: ...

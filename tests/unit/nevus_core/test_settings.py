@@ -45,6 +45,21 @@ def test_values_of_the_wrong_type_or_range_are_refused(name: str, value: str) ->
         load_settings(ServerSettings, {f"NEVUS_{name}": value})
 
 
+@pytest.mark.parametrize(
+    "value", ["tiny", "tiny@1", "tiny@1:", "tiny@1:0", "tiny@1:0.0", "tiny@1:1.5", "@1:0.5", "a@b:1"]
+)
+def test_a_shadow_needs_version_and_share(value: str) -> None:
+    """Anything else would shadow nothing, or everything, in silence."""
+    with pytest.raises(SettingsError, match="shadow"):
+        load_settings(WorkerSettings, {"NEVUS_SHADOW": value})
+
+
+@pytest.mark.parametrize("value", ["tiny@1:1", "derm-joint@2.1:0.05", "tiny@1:1.0", ""])
+def test_shadows(value: str) -> None:
+    """Shares from above 0 to 1."""
+    assert load_settings(WorkerSettings, {"NEVUS_SHADOW": value}).shadow == value
+
+
 def test_a_lease_shorter_than_three_heartbeats_is_refused() -> None:
     """A lease that one late beat ends would take jobs from healthy workers."""
     with pytest.raises(SettingsError, match="three times"):

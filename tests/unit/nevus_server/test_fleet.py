@@ -103,3 +103,22 @@ async def test_a_broker_that_is_away_leaves_the_models_as_they_were() -> None:
     await fleet.poll()
     assert seen == [False, True]
     assert [model.card for model in fleet.live()] == [OLD]
+
+
+async def test_latest_is_the_newest_that_is_announced_now() -> None:
+    """A version that is being taken away is chosen by its number only; with no worker left the newest one counts."""
+    fleet, reports, watch = await fleet_of(made_up.worker_info("a", (NEW, OLD)))
+    assert fleet.choose("notebook-cnn@latest") == NEW
+    reports.now = [made_up.worker_info("a", (OLD,))]
+    watch.seconds = 10.0
+    await fleet.poll()
+    assert fleet.choose("notebook-cnn") == fleet.choose("notebook-cnn@latest") == OLD
+    assert fleet.choose("notebook-cnn@1.10") == NEW
+    assert [fleet.serves(f"notebook-cnn{version}") for version in ("", "@latest", "@1", "@1.10")] == [True] * 3 + [
+        False
+    ]
+    assert not fleet.serves("other")
+    reports.now = []
+    await fleet.poll()
+    assert fleet.choose("notebook-cnn@latest") == NEW
+    assert not fleet.serves("notebook-cnn")

@@ -10,7 +10,7 @@ from nevus_core.errors import InvalidRequest
 from nevus_core.records import WorkerInfo
 from nevus_core.settings import ServerSettings
 from nevus_server.fleet import Fleet
-from nevus_server.requests import job_options
+from nevus_server.requests import job_options, model_of
 from support import made_up
 
 JOINT = replace(made_up.CARD, name="derm-joint", segmenter="network")
@@ -58,3 +58,25 @@ async def test_segmenters_that_a_model_lacks(fleet: Fleet, model: str, asked: st
     with pytest.raises(InvalidRequest, match=known) as caught:
         job_options(options, fleet, ServerSettings())
     assert caught.value.reason == "UNKNOWN_SEGMENTER"
+
+
+@pytest.mark.parametrize("asked", ["notebook-cnn", "notebook-cnn@latest", "notebook-cnn@1", ""])
+@pytest.mark.parametrize("default", ["notebook-cnn", "notebook-cnn@1", "notebook-cnn@latest"])
+async def test_the_version_is_pinned_when_the_job_is_accepted(fleet: Fleet, asked: str, default: str) -> None:
+    """Proves every way of asking, and every way in which a deployment names its default."""
+    options = job_options(job_pb2.AnalysisOptions(model=asked), fleet, ServerSettings(default_model=default))
+    assert (options.model, options.version) == ("notebook-cnn", "1")
+
+
+@pytest.mark.parametrize("asked", ["notebook-cnn@", "notebook-cnn@newest", "@latest", "notebook-cnn@latest@1"])
+async def test_a_version_is_a_number_or_latest(fleet: Fleet, asked: str) -> None:
+    """Proves that nothing else is taken for a version."""
+    with pytest.raises(InvalidRequest, match="NAME@latest") as caught:
+        job_options(job_pb2.AnalysisOptions(model=asked), fleet, ServerSettings())
+    assert caught.value.reason == "UNKNOWN_MODEL"
+
+
+def test_resource_names_of_models() -> None:
+    """Proves that `latest` is no version of its own."""
+    assert model_of("models/a/versions/1.2") == ("a", "1.2")
+    assert model_of("models/a") == model_of("models/a/versions/latest") == ("a", "")

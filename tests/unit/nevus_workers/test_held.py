@@ -20,3 +20,6 @@ def test_the_end_of_an_old_attempt_does_not_let_go_of_the_new_one() -> None:
     held.remove(first)
     held.remove(first)
     assert held.all() == [second]
+    assert held.models() == {"notebook-cnn@1"}
+    held.remove(second)
+    assert held.models() == set()

@@ -25,7 +25,8 @@ from nevus_workers.models.answers import Answers
 from nevus_workers.models.batcher import Batcher
 from nevus_workers.models.engine import KerasEngine
 from nevus_workers.models.repository import Repository
-from nevus_workers.pipeline import Outcome, Pipeline, ServingModel, classify
+from nevus_workers.models.serving import ServingModel, check_segmenter
+from nevus_workers.pipeline import Outcome, Pipeline, classify
 from support.joint_network import drawn_lesion
 
 LONG_S = 60.0
@@ -152,7 +153,10 @@ def test_regions_come_from_the_networks_map(
     assert told == [(Stage.CLASSIFYING, result.regions)]
     assert result.classification == classify(engine.card, probability, "balanced")
     assert (result.provenance.segmenter, result.provenance.model) == ("network", "derm-joint")
-    assert result.quality_issues == ()
+    assert (result.quality_issues, result.needs_review) == ((), False)
+    assert result.measures is not None
+    assert result.measures.region == 0
+    assert max(result.measures.asymmetry_major, result.measures.asymmetry_minor) < 0.3
     (region,) = result.regions
     assert region.score is not None
     assert region.score > 0.5
@@ -191,17 +195,15 @@ def test_an_unknown_segmenter(analysed: Callable[..., tuple[Outcome, Told]]) -> 
 def test_a_card_with_a_segmenter_that_its_model_lacks(
     engines: dict[str, KerasEngine], tmp_path: Path, segmenter: str
 ) -> None:
-    """Proves that a worker does not start with a model of whose requests every one would fail."""
+    """Proves that a model of whose requests every one would fail is not served."""
     repository = Repository(tmp_path)
     source = tmp_path / "source.weights.h5"
     engine = engines["notebook-cnn"]
     engine._model.save_weights(source)
     written = repository.publish(msgspec.structs.replace(engine.card, segmenter=segmenter), source)
     wrong = KerasEngine(written, repository.weights_path(written))
-    batcher = Batcher(wrong.predict, 1, 0)
     with pytest.raises(ModelError, match=segmenter) as caught:
-        Pipeline({written.key: ServingModel(wrong, batcher)}, built_in_segmenters(), "worker-1")
-    batcher.close()
+        check_segmenter(wrong, built_in_segmenters())
     assert caught.value.reason == "INVALID_MODEL_CARD"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nevus_core.heaps import arrange_heaps
 from nevus_core.image_header import inspect_image
 from nevus_core.logs import configure_logs
 from nevus_core.machine import cores, gpus
@@ -18,10 +19,9 @@ from nevus_core.settings import ServerSettings, WorkerSettings, load_settings
 from nevus_workers.arrangement import arrange
 from nevus_workers.imaging.decode import silence_decoders
 from nevus_workers.imaging.segmenter import built_in_segmenters
-from nevus_workers.main import load_models
-from nevus_workers.memory import bound_arenas
 from nevus_workers.models.engine import configure_threads
 from nevus_workers.models.repository import Repository
+from nevus_workers.models.serving import Loader
 from nevus_workers.pipeline import Outcome, Pipeline
 from nevus_workers.stats import Stats
 
@@ -83,13 +83,16 @@ def serve(model: str, models: Path, *, masks: bool) -> Iterator[Served]:
     settings = load_settings(
         WorkerSettings, models=str(models), serve_models=card.key, log_level="warning", log_format="console"
     )
-    bound_arenas()
+    arrange_heaps()
     configure_logs(settings)
     arrangement = arrange(settings, cores(), gpus())
     configure_threads(1, arrangement.engine_threads)
     silence_decoders()
     with ExitStack() as undo:
-        loaded = load_models(settings, arrangement, Stats(), undo)
+        segmenters = built_in_segmenters()
+        loader = Loader(Repository(models), segmenters, arrangement, settings.max_wait_ms / 1000, Stats())
+        model_served = loader.load(card)
+        undo.callback(model_served.batcher.close)
         options = JobOptions(
             model=card.name,
             version=card.version,
@@ -99,7 +102,7 @@ def serve(model: str, models: Path, *, masks: bool) -> Iterator[Served]:
             queue_ttl_ms=round(front.queue_ttl_s * 1000),
             execution_timeout_ms=round(front.execution_timeout_s * 1000),
         )
-        pipeline = Pipeline(loaded, built_in_segmenters(), WORKER_ID, decoders=arrangement.decoders)
+        pipeline = Pipeline({card.key: model_served}, segmenters, WORKER_ID, decoders=arrangement.decoders)
         yield Served(card, pipeline, options, arrangement.threads, front.upload_limit_bytes, settings.max_pixels)
 
 

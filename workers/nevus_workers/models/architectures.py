@@ -1,9 +1,10 @@
 """The networks that nevus can build by name. Keras API only, so that any Keras backend runs them.
 
-A card (`model.toml`) names one of these; the engine builds it and loads the card's weights into it. Every network takes
-float32 images (n, height, width, 3) as `engine.prepare` makes them. It gives either float32 (n, 1): the probability of
-the positive class, 0..1; or a dictionary of that as `malignant` and of `mask` (n, rows, columns, 1): for each cell the
-probability 0..1 that it belongs to a lesion.
+A card (`model.toml`) names one of these; the engine builds it and loads the card's weights into it. (Or it names none,
+and the file holds the whole model: see `keras_file`.) Every network takes float32 images (n, height, width, 3) as
+`engine.prepare` makes them. It gives either float32 (n, 1): the probability of the positive class, 0..1; or a
+dictionary of that as `malignant` and of `mask` (n, rows, columns, 1): for each cell the probability 0..1 that it
+belongs to a lesion.
 """
 
 from __future__ import annotations

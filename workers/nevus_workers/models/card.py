@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 
 from nevus_core.errors import ModelError
-from nevus_core.records import ModelCard
+from nevus_core.records import KERAS_FILE, ModelCard, ModelOutputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +37,9 @@ def read_card(path: Path) -> ModelCard:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         _invalid(path.parent.name, f"it can't be read as TOML ({error})", error)
     unknown = sorted(set(table) - set(ModelCard.__struct_fields__))
+    outputs = table.get("outputs", {})
+    if isinstance(outputs, dict):
+        unknown += [f"outputs.{key}" for key in sorted(set(outputs) - set(ModelOutputs.__struct_fields__))]
     if unknown:
         _invalid(path.parent.name, f"unknown keys: {', '.join(unknown)}")
     try:
@@ -58,6 +61,9 @@ def check_card(card: ModelCard) -> None:
         "name must be lower-case words with dashes": NAME.fullmatch(card.name),
         "version must be numbers with dots": VERSION.fullmatch(card.version),
         "weights must be a plain file name": _FILE.fullmatch(card.weights),
+        "weights of a whole Keras model must end with .keras": card.architecture != KERAS_FILE
+        or card.weights.endswith(".keras"),
+        "outputs are for whole Keras models (architecture keras)": not card.outputs or card.architecture == KERAS_FILE,
         "weights_sha256 must be 64 lower-case hex digits": _DIGEST.fullmatch(card.weights_sha256),
         "weights_bytes must not be negative": card.weights_bytes >= 0,
         "input sizes must be positive": card.input_width_px > 0 and card.input_height_px > 0,

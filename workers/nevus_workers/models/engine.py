@@ -15,8 +15,10 @@ import cv2
 import numpy as np
 
 from nevus_core.errors import ModelError
+from nevus_core.records import KERAS_FILE
 from nevus_workers.models import architectures
 from nevus_workers.models.compiled import compile_model, gives_map
+from nevus_workers.models.keras_file import load_keras_file
 from nevus_workers.models.preparation import prepare
 from nevus_workers.models.repository import verify_weights
 
@@ -66,8 +68,8 @@ class KerasEngine:
 
     Raises:
         ModelError: WEIGHTS_MISSING, WEIGHTS_SIZE_MISMATCH, WEIGHTS_DIGEST_MISMATCH; INVALID_MODEL_CARD where the
-            architecture is unknown or its input differs from the card's; MODEL_NOT_LOADED where the weights do not fit
-            the architecture.
+            architecture is unknown or inputs and outputs differ from the card's; MODEL_NOT_LOADED where the weights do
+            not fit the architecture, or the file is no model that may be loaded.
     """
 
     def __init__(self, card: ModelCard, weights_path: Path, max_batch: int = 8, strips: int = 1) -> None:
@@ -128,10 +130,14 @@ class KerasEngine:
 def load_model(card: ModelCard, weights_path: Path) -> Any:
     """Returns the card's architecture with the weights in it; Keras 3 files and legacy `.h5` files alike.
 
+    A whole model that Keras saved is returned as `load_keras_file` says.
+
     Raises:
         ModelError: INVALID_MODEL_CARD, MODEL_NOT_LOADED.
     """
     _import_backend()
+    if card.architecture == KERAS_FILE:
+        return load_keras_file(card, weights_path)
     model = architectures.build(card.architecture)
     if tuple(model.input_shape[1:]) != (card.input_height_px, card.input_width_px, 3):
         text = f"{card.architecture} takes {model.input_shape[1:]}, which is not what the card says."

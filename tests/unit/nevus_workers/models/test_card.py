@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nevus_core.errors import ModelError
-from nevus_core.records import ModelCard
+from nevus_core.records import ModelCard, ModelOutputs
 from nevus_workers.models.card import check_card, format_card, read_card, write_card
 
 if TYPE_CHECKING:
@@ -72,6 +72,19 @@ def test_unknown_key_is_an_error(card: ModelCard, tmp_path: Path) -> None:
     assert caught.value.reason == "INVALID_MODEL_CARD"
 
 
+def test_unknown_key_of_the_outputs(card: ModelCard, tmp_path: Path) -> None:
+    """Proves that the table inside is read as strictly, and that what is known of it comes back."""
+    brought = msgspec.structs.replace(
+        card, architecture="keras", weights="a.keras", outputs=ModelOutputs(probability="p", logits=True)
+    )
+    path = tmp_path / "model.toml"
+    write_card(path, brought)
+    assert read_card(path) == brought
+    path.write_text(format_card(brought).replace("logits", "logit"))
+    with pytest.raises(ModelError, match=r"outputs\.logit"):
+        read_card(path)
+
+
 @pytest.mark.parametrize("text", ["", "name = ", "name = 3\n", "\xff"])
 def test_unreadable_files(text: str, tmp_path: Path) -> None:
     """Proves INVALID_MODEL_CARD for missing keys, broken TOML and wrong types."""
@@ -97,6 +110,8 @@ def test_unreadable_files(text: str, tmp_path: Path) -> None:
         ({"classes": ("a", "b", "c")}, "classes"),
         ({"operating_points": {"balanced": 1.5}}, "operating_points"),
         ({"default_operating_point": "other"}, "default_operating_point"),
+        ({"architecture": "keras"}, ".keras"),
+        ({"outputs": ModelOutputs(mask="m")}, "outputs"),
     ],
 )
 def test_senseless_values(card: ModelCard, change: dict[str, Any], named: str) -> None:

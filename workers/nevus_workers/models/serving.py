@@ -1,0 +1,98 @@
+"""A model that serves: loaded, checked, warmed, with its batcher before it; and what makes one of a card."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nevus_core.errors import InvalidRequest, ModelError
+from nevus_core.logs import get_logger
+from nevus_workers.memory import resident_bytes
+from nevus_workers.models.batcher import Batcher
+from nevus_workers.models.engine import Engine, KerasEngine
+
+if TYPE_CHECKING:
+    from nevus_core.records import ModelCard
+    from nevus_workers.arrangement import Arrangement
+    from nevus_workers.imaging.segmenter import Segmenters
+    from nevus_workers.models.repository import Repository
+    from nevus_workers.stats import Stats
+
+log = get_logger("models")
+
+WEIGHTS_FACTOR = 4
+"""A model takes at least so many times its weights' bytes: the variables, and what compiled graphs and passes keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServingModel:
+    """A loaded, warmed model and the batcher in front of it.
+
+    Attributes:
+        bytes_taken: What it is counted with against `models_memory_mib`.
+    """
+
+    engine: Engine
+    batcher: Batcher
+    bytes_taken: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """Makes cards into models that serve; may do so on a thread beside those that serve already.
+
+    Attributes:
+        repository: Where the weights are.
+        segmenters: What a card may name as its segmenter, beside the model's own map.
+        arrangement: Batches and strips.
+        max_wait_s: Of the batcher.
+        stats: Counts the passes.
+    """
+
+    repository: Repository
+    segmenters: Segmenters
+    arrangement: Arrangement
+    max_wait_s: float
+    stats: Stats
+
+    def load(self, card: ModelCard) -> ServingModel:
+        """Returns the model, warmed.
+
+        Raises:
+            ModelError: Its weights can't be verified or loaded, or its card is wrong.
+        """
+        began, before = time.monotonic(), resident_bytes()
+        max_batch = self.arrangement.max_batch
+        engine = KerasEngine(card, self.repository.weights_path(card), max_batch, self.arrangement.strips)
+        check_segmenter(engine, self.segmenters)
+        engine.warm()
+        batcher = Batcher(engine.predict, max_batch, self.max_wait_s, on_pass=self.stats.passes_of(card.key))
+        bytes_taken = max(least_bytes(card), resident_bytes() - before)
+        log.info(
+            "model_ready",
+            model=card.key,
+            weights_sha256=card.weights_sha256,
+            s=round(time.monotonic() - began, 1),
+            mib=bytes_taken >> 20,
+        )
+        return ServingModel(engine, batcher, bytes_taken)
+
+
+def least_bytes(card: ModelCard) -> int:
+    """Returns what a model is known to take before it is loaded."""
+    return WEIGHTS_FACTOR * card.weights_bytes
+
+
+def check_segmenter(engine: Engine, segmenters: Segmenters) -> None:
+    """Refuses a model whose own default would fail every request.
+
+    Raises:
+        ModelError: INVALID_MODEL_CARD; its card names a segmenter that the model does not have.
+    """
+    card = engine.card
+    try:
+        segmenters.choose(card.segmenter, gives_map=engine.gives_map)
+    except InvalidRequest as error:
+        text = f"The card of {card.key} names the segmenter {card.segmenter!r}, which this model does not have."
+        raise ModelError(text, reason="INVALID_MODEL_CARD", metadata={"model": card.key}) from error
