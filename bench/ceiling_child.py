@@ -1,4 +1,4 @@
-"""One process of the in-process ceiling: nevus's own decode, segment, check, measure, predict and classify, and nothing else.
+"""One process of the in-process ceiling: every step of a job's work in nevus's own code, and nothing else.
 
 Loads and warms everything, says `{"ready": ...}`, then answers each line on its stdin, `{"folder", "begin_s",
 "seconds"}`, with one line on its stdout. Between windows it waits for the next line and takes no processor time.
