@@ -100,7 +100,7 @@ class ServerSettings(CommonSettings, frozen=True):
     """Longest WaitJob."""
     deadline_cap_s: Seconds = 3600.0
     """Longest stream of Analyze and WatchJob; the caller then resumes. Also where it set no deadline."""
-    many_window: Count = 64
+    many_window: Count = 128
     """Unfinished images that one AnalyzeMany stream may have."""
     page_size: Count = 50
     """ListJobs: default page."""
