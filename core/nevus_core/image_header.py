@@ -172,7 +172,8 @@ def _read_jpeg(data: bytes) -> _Header:
             _corrupt("jpeg", "a segment is not where it should be")
         if marker == _START_OF_SCAN and size is not None:
             # One scan with all parts of a sequential frame is all that a decoder reads; others are counted.
-            scans = 1 if data[position + 4] == parts else len(_SCAN.findall(data, position))
+            complete = parts > 0 and data[position + 4 : position + 5] == bytes([parts])
+            scans = 1 if complete else len(_SCAN.findall(data, position))
             if scans > _MAX_SCANS:
                 _unsupported(f"a JPEG with {scans} scans")
             return _Header(*size, data.rfind(b"\xff\xd9", position + 2 + length) >= 0, orientation or 1)
@@ -182,7 +183,8 @@ def _read_jpeg(data: bytes) -> _Header:
             precision, height, width = struct.unpack_from(">BHH", data, position + 4)
             if precision != 8:
                 _unsupported(f"a JPEG with {precision} bits a sample")
-            size, parts = (width, height), data[position + 9] if marker in _SEQUENTIAL else 0
+            size = width, height
+            (parts,) = struct.unpack_from("B", data, position + 9) if marker in _SEQUENTIAL else (0,)
         if marker == _APP1 and not orientation and data.startswith(b"Exif\x00\x00", position + 4):
             orientation = _exif_orientation(data[position + 10 : position + 2 + length])
         position += 2 + length

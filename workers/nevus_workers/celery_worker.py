@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -38,19 +39,47 @@ class PromptAMQP(AMQP):  # type: ignore[misc]  # Celery is untyped
     Connection = PromptConnection
 
 
-def make_app(settings: CommonSettings, run_job: Callable[[str], None]) -> Celery:
-    """Returns a Celery application whose one task hands a job's ref to `run_job`."""
+class Waiting:
+    """Messages that Celery has handed out and with which no thread has begun.
+
+    After it lost its connection Celery fetches anew, whatever the threads are still at. A thread that always went on
+    with the next job by itself would keep those messages waiting, a suspect's among them.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def any(self) -> bool:
+        """Whether there is one."""
+        return self._count > 0
+
+    def add(self, **_: object) -> None:
+        """Counts one that was handed out; takes what Celery's signal says of it."""
+        with self._lock:
+            self._count += 1
+
+    def remove(self) -> None:
+        """Counts one with which a thread has begun."""
+        with self._lock:
+            self._count -= 1
+
+
+def make_app(settings: CommonSettings, run_job: Callable[[str], None], waiting: Waiting) -> Celery:
+    """Returns a Celery application whose one task hands a job's ref to `run_job`; `waiting` is kept up to date."""
     app = Celery("nevus", set_as_current=False, amqp=PromptAMQP)
     app.conf.update(celery_config(settings))
 
     @app.task(name=TASK_NAME)  # type: ignore[untyped-decorator]  # Celery is untyped
     def analyze_job(ref: str) -> None:
+        waiting.remove()
         try:
             run_job(ref)
         except (Unavailable, OtherModel) as error:
             time.sleep(PUT_BACK_PAUSE_S)
             raise Reject(error.reason, requeue=True) from error
 
+    signals.task_received.connect(waiting.add, weak=False)
     return app
 
 

@@ -72,6 +72,7 @@ class JobRunner:
         pipeline: Does the work.
         held: Kept up to date for the heartbeat.
         stats: Counts what is done, for the heartbeat too.
+        messages_wait: Whether messages wait for a thread of this process; then no thread goes on by itself.
         insist_for_s: How long a stage or an outcome is offered to a broker that is away; the sweeper leaves leases
             alone until workers could be heard again.
         on_success: Told of a job once its result is written; has to be quick, and must not raise.
@@ -83,6 +84,7 @@ class JobRunner:
         pipeline: Pipeline,
         held: Held,
         stats: Stats,
+        messages_wait: Callable[[], bool],
         insist_for_s: float = 30.0,
         on_success: Callable[[Claim, Result], None] | None = None,
     ) -> None:
@@ -90,6 +92,7 @@ class JobRunner:
         self._pipeline = pipeline
         self._held = held
         self._stats = stats
+        self._messages_wait = messages_wait
         self._insist_for_s = insist_for_s
         self._on_success = on_success
         self._gate = Gate()
@@ -180,14 +183,17 @@ class JobRunner:
         return error.reason, lambda take: self._store.settle_failed(claim, failure, take=take)
 
     def _settle(self, write: Settle) -> Claim | None:
-        """Writes an outcome; takes the next job with it, unless this process stops or a suspect wants to be alone."""
+        """Writes an outcome; takes the next job with it, unless somebody else needs this thread."""
         began = time.perf_counter()
-        following = self._insist(lambda: write(not self._stopping and not self._gate.wanted))
+        following = self._insist(lambda: write(self._may_go_on()))
         seconds = time.perf_counter() - began
         self._stats.settled(seconds)
         if following is not None:
             self._stats.claimed(following, seconds)
         return following
+
+    def _may_go_on(self) -> bool:
+        return not (self._stopping or self._gate.wanted or self._messages_wait())
 
     def _insist(self, write: Callable[[], T]) -> T:
         """Writes again and again while the broker is away: the work is done, and fencing keeps it safe."""

@@ -19,7 +19,7 @@ from nevus_core.records import WorkerInfo
 from nevus_core.settings import WorkerSettings, redacted
 from nevus_core.work_store import WorkStore
 from nevus_workers.arrangement import arrange
-from nevus_workers.celery_worker import make_app, run_worker
+from nevus_workers.celery_worker import Waiting, make_app, run_worker
 from nevus_workers.hangup import on_hangup
 from nevus_workers.heartbeat import Heartbeat
 from nevus_workers.imaging.decode import silence_decoders
@@ -74,7 +74,8 @@ def run(settings: WorkerSettings, read_settings: Callable[[], WorkerSettings] | 
         poison = os.environ.get(POISON_VARIABLE, "")
         pipeline = Pipeline(library, segmenters, worker_id, decoders=arrangement.decoders, poison_sha256=poison)
         shadow = start_shadow(settings, library, held, stats, undo)
-        runner = JobRunner(store, pipeline, held, stats, on_success=shadow.offer if shadow else None)
+        waiting = Waiting()
+        runner = JobRunner(store, pipeline, held, stats, waiting.any, on_success=shadow.offer if shadow else None)
 
         info = WorkerInfo(
             id=worker_id,
@@ -105,7 +106,7 @@ def run(settings: WorkerSettings, read_settings: Callable[[], WorkerSettings] | 
             heartbeat.drain()
 
         run_worker(
-            make_app(settings, runner.run),
+            make_app(settings, runner.run, waiting),
             settings,
             name=worker_id,
             threads=arrangement.threads,

@@ -197,6 +197,14 @@ def test_cut_off(kind: str, share: float) -> None:
     assert refused(data[: int(len(data) * share)]).reason == "TRUNCATED_IMAGE"
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_cut_off_at_every_byte(kind: str) -> None:
+    """Proves a typed refusal for every length, in the middle of whatever segment, chunk or directory it is."""
+    data = encode(kind)
+    reasons = {refused(data[:length]).reason for length in range(min(len(data) - 1, 2000))}
+    assert reasons <= {"EMPTY_IMAGE", "UNSUPPORTED_FORMAT", "TRUNCATED_IMAGE"}
+
+
 def test_end_of_a_thumbnail_is_not_the_end_of_the_image() -> None:
     """Proves that a cut JPEG is found out although the thumbnail inside its EXIF block has an end mark."""
     thumbnail = encode("JPEG")

@@ -122,7 +122,8 @@ def colours(patch_bgr: Any, inside: NDArray[np.uint8]) -> tuple[str, ...]:
     """
     named = np.array([list(COLOURS_BGR.values())], np.uint8)
     references = cv2.cvtColor(named, cv2.COLOR_BGR2LAB)[0].astype(np.float32)
-    calm = cv2.resize(patch_bgr, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    half = (max(1, patch_bgr.shape[1] // 2), max(1, patch_bgr.shape[0] // 2))
+    calm = cv2.resize(patch_bgr, half, interpolation=cv2.INTER_AREA)
     chosen = cv2.resize(inside, calm.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
     # L in 0..255 stands for 0..100: an eighth of its square or so makes the three axes alike.
     weights = np.array((100 / 255, 1.0, 1.0), np.float32)

@@ -117,7 +117,7 @@ def test_the_largest_region_is_measured() -> None:
     assert measure(image, ()) is None
 
 
-@pytest.mark.parametrize("size", [(1, 200), (200, 1), (3, 3)])
+@pytest.mark.parametrize("size", [(1, 200), (200, 1), (3, 3), (2, 3000), (3000, 2)])
 def test_slivers(size: tuple[int, int]) -> None:
     """A line has no area and no measures, a few pixels have some; neither is an error."""
     mask = np.full(size, 255, np.uint8)
