@@ -161,7 +161,7 @@ class AnalysisServiceServicer(object):
 
     def AnalyzeMany(self, request_iterator, context):
         """A study or a folder over one stream: images in, events out as they come, each with the caller's own key. One bad
-        image yields one `error` and does not end the stream. The server takes no more than its window (64 as shipped) of
+        image yields one `error` and does not end the stream. The server takes no more than its window (128 as shipped) of
         unfinished images at a time; HTTP/2 flow control holds the sender meanwhile. The stream ends with OK when the
         caller has half-closed and every image has its outcome. Images accepted before a cut go on; repeat with the same
         `request_id`s to resume: events then start again at revision 1.
