@@ -7,12 +7,10 @@ JSON and a picture.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
 from bench.ceiling import ceiling
 from bench.children import TOP
@@ -23,6 +21,7 @@ from bench.picture import draw
 from bench.report import print_compared, print_runs, write_json
 from bench.run import measure
 from bench.served import served
+from bench.words import numbers, setting, sizes, stop_on_signals
 from nevus.cli.bench import MOST_FILES
 
 OUT = TOP / "bench" / "out"
@@ -31,8 +30,7 @@ OUT = TOP / "bench" / "out"
 def main() -> int:
     """Runs what the command line asks for; returns the exit code."""
     words = _words()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    stop_on_signals()
     try:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             return _compare(words, Path(folder)) if words.compare_workers else _measure(words, Path(folder))
@@ -107,20 +105,20 @@ def _folders(words: argparse.Namespace, folder: Path) -> dict[str, Path]:
 
 def _words() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--in-flight", type=_numbers, default=[1, 8, 32, 128], metavar="N,N,...")
-    parser.add_argument("--size", type=_sizes, default=[(1022, 767), (3008, 2000)], metavar="WxH,WxH,...")
+    parser.add_argument("--in-flight", type=numbers, default=[1, 8, 32, 128], metavar="N,N,...")
+    parser.add_argument("--size", type=sizes, default=[(1022, 767), (3008, 2000)], metavar="WxH,WxH,...")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each window")
     parser.add_argument("--rounds", type=int, default=3, help="served windows of each size and number in flight")
     parser.add_argument("--workers", type=int, help="worker processes; default: what `nevus up` chooses")
     parser.add_argument("--images", type=int, default=20, metavar="N", help="drawn of each size")
     parser.add_argument("--data", type=Path, metavar="DIR", help="real images instead of drawn ones")
     parser.add_argument("--models", type=Path, default=TOP / "models", metavar="DIR")
-    parser.add_argument("--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="NEVUS_NAME")
+    parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE", help="NEVUS_NAME")
     parser.add_argument("--json", type=Path, default=OUT / "bench.json", metavar="FILE")
     parser.add_argument("--picture", type=Path, default=OUT / "bench.png", metavar="FILE")
     parser.add_argument(
         "--compare-workers",
-        type=_numbers,
+        type=numbers,
         metavar="N,N,...",
         help="no ceiling: systems with so many workers, in turn; --set engine_threads=1 for equal workers",
     )
@@ -130,26 +128,6 @@ def _words() -> argparse.Namespace:
     words.set = dict(words.set)
     words.models = words.models.resolve()
     return words
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(word) for word in text.split(",")]
-
-
-def _sizes(text: str) -> list[tuple[int, int]]:
-    pairs = [word.split("x") for word in text.split(",")]
-    return [(int(width), int(height)) for width, height in pairs]
-
-
-def _setting(text: str) -> tuple[str, str]:
-    name, _, value = text.partition("=")
-    return f"NEVUS_{name.upper()}", value
-
-
-def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signal module's form
-    for again in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not break the stopping
-        signal.signal(again, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import statistics
 import sys
 import tempfile
@@ -19,7 +18,6 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.table import Table
@@ -33,6 +31,7 @@ from bench.machine import machine
 from bench.report import console, write_json
 from bench.run import rounded, warm_up_s
 from bench.served import Served, ServedFigures, served
+from bench.words import numbers, setting, sizes, stop_on_signals
 from nevus_core.settings import WorkerSettings
 
 NO_DEVICE = 2
@@ -50,8 +49,7 @@ HEADINGS = (
 def main() -> int:
     """Runs what the command line asks for; returns the exit code."""
     words = _words()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    stop_on_signals()
     try:
         cards = parse_cards(nvidia_smi(CARD_FIELDS))
         backend, devices, seen = find_backend(words.backend, any_device=words.any_device)
@@ -234,41 +232,21 @@ def _text(value: float | None) -> str:
 
 def _words() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.gpu", description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--in-flight", type=_numbers, default=[8, 32, 128, 256], metavar="N,N,...")
-    parser.add_argument("--size", type=_sizes, default=[(1022, 767), (3008, 2000)], metavar="WxH,WxH,...")
+    parser.add_argument("--in-flight", type=numbers, default=[8, 32, 128, 256], metavar="N,N,...")
+    parser.add_argument("--size", type=sizes, default=[(1022, 767), (3008, 2000)], metavar="WxH,WxH,...")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each window")
-    parser.add_argument("--batches", type=_numbers, default=[8, 32, 64], metavar="N,N,...", help="engine alone")
+    parser.add_argument("--batches", type=numbers, default=[8, 32, 64], metavar="N,N,...", help="engine alone")
     parser.add_argument("--max-batch", type=int, help="of the served network; default: 64 on a GPU, else 8")
     parser.add_argument("--workers", type=int, default=1, help="processes; all use the first card")
     parser.add_argument("--images", type=int, default=20, metavar="N", help="drawn of each size")
     parser.add_argument("--backend", choices=("tensorflow", "jax", "torch"), help="default: the first with a GPU")
     parser.add_argument("--any-device", action="store_true", help="without a GPU as well")
     parser.add_argument("--models", type=Path, default=TOP / "models", metavar="DIR")
-    parser.add_argument("--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="NEVUS_NAME")
+    parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE", help="NEVUS_NAME")
     parser.add_argument("--json", type=Path, metavar="FILE")
     words = parser.parse_args()
     words.models = words.models.resolve()
     return words
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(word) for word in text.split(",")]
-
-
-def _sizes(text: str) -> list[tuple[int, int]]:
-    pairs = [word.split("x") for word in text.split(",")]
-    return [(int(width), int(height)) for width, height in pairs]
-
-
-def _setting(text: str) -> tuple[str, str]:
-    name, _, value = text.partition("=")
-    return f"NEVUS_{name.upper()}", value
-
-
-def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signal module's form
-    for again in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not break the stopping
-        signal.signal(again, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

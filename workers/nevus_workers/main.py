@@ -18,12 +18,12 @@ from nevus_core.machine import cores, gpus
 from nevus_core.records import WorkerInfo
 from nevus_core.settings import WorkerSettings, redacted
 from nevus_core.work_store import WorkStore
-from nevus_workers.arrangement import arrange
+from nevus_workers.arrangement import Arrangement, arrange
 from nevus_workers.celery_worker import Waiting, make_app, run_worker
 from nevus_workers.hangup import on_hangup
 from nevus_workers.heartbeat import Heartbeat
 from nevus_workers.imaging.decode import silence_decoders
-from nevus_workers.imaging.segmenter import built_in_segmenters
+from nevus_workers.imaging.segmenter import Segmenters, built_in_segmenters
 from nevus_workers.jobs import Held, JobRunner
 from nevus_workers.models.engine import configure_threads
 from nevus_workers.models.librarian import Librarian, reread
@@ -77,15 +77,7 @@ def run(settings: WorkerSettings, read_settings: Callable[[], WorkerSettings] | 
         waiting = Waiting()
         runner = JobRunner(store, pipeline, held, stats, waiting.any, on_success=shadow.offer if shadow else None)
 
-        info = WorkerInfo(
-            id=worker_id,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            started_ms=time.time_ns() // 1_000_000,
-            models=library.cards(),
-            segmenters=segmenters.names,
-            concurrency=arrangement.threads,
-        )
+        info = _introduction(worker_id, library, segmenters, arrangement)
         heartbeat = Heartbeat(
             store,
             held,
@@ -114,6 +106,19 @@ def run(settings: WorkerSettings, read_settings: Callable[[], WorkerSettings] | 
             on_stopping=stopping,
         )
         log.info("stopped")
+
+
+def _introduction(worker_id: str, library: Library, segmenters: Segmenters, arrangement: Arrangement) -> WorkerInfo:
+    """Returns what this process says of itself at its start."""
+    return WorkerInfo(
+        id=worker_id,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        started_ms=time.time_ns() // 1_000_000,
+        models=library.cards(),
+        segmenters=segmenters.names,
+        concurrency=arrangement.threads,
+    )
 
 
 def start_shadow(

@@ -57,6 +57,8 @@ def check_folder(folder: Path) -> Checked:
         ModelError: INVALID_MODEL_CARD, WEIGHTS_MISSING, WEIGHTS_SIZE_MISMATCH, WEIGHTS_DIGEST_MISMATCH,
             MODEL_NOT_LOADED: it would not serve.
     """
+    if not (folder / CARD_FILE).is_file():
+        raise ModelError(f"There is no {CARD_FILE} in {folder}.", reason="INVALID_MODEL_CARD")
     card = _completed(folder / CARD_FILE)
     engine = KerasEngine(card, folder / card.weights, max_batch=2)
     check_segmenter(engine, built_in_segmenters())

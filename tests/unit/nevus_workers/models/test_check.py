@@ -50,6 +50,12 @@ def test_a_card_that_says_it_empty(brought: Path) -> None:
     assert check_folder(brought).card == read_card(card)
 
 
+def test_a_folder_without_a_card(tmp_path: Path) -> None:
+    """Proves that the message names what is missing, and where."""
+    with pytest.raises(ModelError, match=re.escape(f"There is no model.toml in {tmp_path}.")):
+        check_folder(tmp_path)
+
+
 def test_a_changed_file_is_refused(brought: Path) -> None:
     """Proves that a digest that is there is compared, not replaced."""
     check_folder(brought)
