@@ -92,7 +92,7 @@ class ServerSettings(CommonSettings, frozen=True):
     """How long the image of a job that failed through no fault of the image is kept for ResubmitJob; 0: not at all."""
     worker_grace_s: Seconds = 30.0
     """Jobs for a model are still accepted this long after its last worker was seen; then UNAVAILABLE (NO_WORKER)."""
-    sweep_interval_s: Seconds = 0.5
+    sweep_interval_s: Seconds = 0.25
     """How often expired leases and deadlines are looked for."""
     lost_message_s: Seconds = 2.0
     """A job whose message is this old and nowhere to be found (or was overtaken) gets another one."""
