@@ -71,9 +71,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What one sweep did. `resend` holds (ref, queue) of jobs that need a message; the rest are counts."""
+    """What one sweep did. `sent` holds (ref, queue) of jobs that got a new message; the rest are counts."""
 
-    resend: tuple[tuple[str, str], ...] = ()
+    sent: tuple[tuple[str, str], ...] = ()
     requeued: int = 0
     lost: int = 0
     timed_out: int = 0
@@ -268,7 +268,15 @@ class FrontStore:
         return [msgspec.json.decode(row, type=WorkerInfo) for row in rows if row]
 
     async def sweep(
-        self, sweeper: str, *, lock_ms: int, max_attempts: int, lost_ms: int, leases: bool = True, limit: int = 200
+        self,
+        sweeper: str,
+        *,
+        lock_ms: int,
+        max_attempts: int,
+        lost_ms: int,
+        form: str = "",
+        leases: bool = True,
+        limit: int = 200,
     ) -> Sweep:
         """Does everything whose time has come: leases, timeouts, deadlines, lost messages, purges.
 
@@ -277,28 +285,19 @@ class FrontStore:
             lock_ms: How long the lock lasts.
             max_attempts: A job that lost its worker for the so-manieth time FAILS.
             lost_ms: Least age of a message before it can count as lost.
+            form: Of the messages that are sent in the same step; "" sends none.
             leases: False while leases are not to be ended: the broker was away, and the heartbeats with it.
             limit: Most jobs of each kind at a time.
 
         Raises:
             Unavailable: The broker can't be reached.
         """
-        words = self._words("sweep", sweeper, lock_ms, max_attempts, lost_ms, limit, int(leases))
+        words = self._words("sweep", sweeper, lock_ms, max_attempts, lost_ms, limit, int(leases), form)
         (reply,) = await self._run(words)
         if not reply:
             return Sweep()
-        resend = tuple((text(ref), text(queue)) for ref, queue in _pairs(reply[0]))
-        return Sweep(resend, *(int(number) for number in reply[1:]))
-
-    async def ring(self, messages: Iterable[tuple[str, bytes]]) -> None:
-        """Pushes (queue, message) pairs, for jobs that lost theirs.
-
-        Raises:
-            Unavailable: The broker can't be reached.
-        """
-        pushes = [("LPUSH", self.keys.messages(queue), message) for queue, message in messages]
-        if pushes:
-            await self._run(*pushes)
+        sent = tuple((text(ref), text(queue)) for ref, queue in _pairs(reply[0]))
+        return Sweep(sent, *(int(number) for number in reply[1:]))
 
     async def image(self, ref: str) -> bytes | None:
         """Returns the bytes of a job's image; None where they are gone, as they are after most outcomes.

@@ -40,6 +40,17 @@ class Messages:
             "delivery_info": {"exchange": "", "routing_key": "@QUEUE@"},
         }
         self._form = json.dumps({**model, "body": "@BODY@", "headers": headers, "properties": properties})
+        del properties["body_encoding"]
+        body = f'[["@REF@"], {{}}, {self._body_tail.decode()}]'
+        self._form_inside = json.dumps({**model, "body": body, "headers": headers, "properties": properties})
+
+    @property
+    def form(self) -> str:
+        """A message for the broker's own functions to fill in: @ID@, @TAG@, @REF@ and @QUEUE@ are to be replaced.
+
+        Its body is plain JSON (kombu takes both), for the broker has no base64.
+        """
+        return self._form_inside
 
     def message(self, ref: str, queue: str) -> bytes:
         """Returns the message for a job, as it lies in the broker's list.

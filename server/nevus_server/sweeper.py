@@ -59,9 +59,9 @@ class Sweeper:
             lock_ms=round(LOCK_SWEEPS * self._settings.sweep_interval_s * 1000),
             max_attempts=self._settings.max_attempts,
             lost_ms=round(self._settings.lost_message_s * 1000),
+            form=self._messages.form,
             leases=time.monotonic() >= self._leases_count_from_s,
         )
-        await self._store.ring((queue, self._messages.message(ref, queue)) for ref, queue in done.resend)
         counts = {
             "requeued": done.requeued,
             "lost": done.lost,

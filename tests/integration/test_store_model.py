@@ -255,7 +255,7 @@ class StoreMachine(RuleBasedStateMachine):
         """The sweeper sweeps; another one that comes while it holds the lock does nothing."""
         arguments = self._sweep(leases=leases)
         if other:
-            assert not self.loop.run(self.front.sweep("s2", **arguments)).resend
+            assert not self.loop.run(self.front.sweep("s2", **arguments)).sent
 
     def _sweep(self, *, leases: bool) -> dict[str, Any]:
         arguments: dict[str, Any] = {
@@ -265,9 +265,9 @@ class StoreMachine(RuleBasedStateMachine):
             "leases": leases,
         }
         swept = self.loop.run(self.front.sweep("s1", **arguments))
-        resend, done = self.model.sweep(leases=leases)
-        assert set(swept.resend) == resend
-        assert len(swept.resend) == len(resend)
+        sent, done = self.model.sweep(leases=leases)
+        assert set(swept.sent) == sent
+        assert len(swept.sent) == len(sent)
         assert {name: getattr(swept, name) for name in done} == done
         return arguments
 

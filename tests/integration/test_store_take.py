@@ -116,9 +116,8 @@ async def test_a_suspect_stops_the_taking(
     """It has to be alone, and comes before all others: threads have to come home to Celery for it."""
     await claimed(front, work, "poison")
     clock.advance(5000)
-    sweep = await front.sweep("s", lock_ms=1, max_attempts=3, lost_ms=1000)
-    assert sweep.resend == (("default/poison", SUSPECTS),)
-    await front.ring([(SUSPECTS, messages.message("default/poison", SUSPECTS))])
+    sweep = await front.sweep("s", lock_ms=1, max_attempts=3, lost_ms=1000, form=messages.form)
+    assert sweep.sent == (("default/poison", SUSPECTS),)
     claim = await claimed(front, work, "a")
     await queue(front, messages, "b")
     assert settled(work, claim) is None

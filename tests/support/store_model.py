@@ -128,7 +128,7 @@ class Model:
 
     def sweep(self, *, leases: bool) -> tuple[set[tuple[str, str]], dict[str, int]]:
         """Does everything whose time has come; returns which jobs need a message, and how many had what."""
-        now, resend = self.clock(), set()
+        now, sent = self.clock(), set()
         done = dict.fromkeys(("requeued", "lost", "timed_out", "expired", "purged", "damaged"), 0)
         for job in self._due("ends"):
             self.finish(job, State.FAILED, letter=True)
@@ -141,11 +141,11 @@ class Model:
                 done["lost"] += 1
             else:
                 job.lease = job.ends = None
-                job.queue, job.sent, job.deadline = "suspect", now - LOST_MS + 1, now + job.queue_ttl
+                job.queue, job.sent, job.deadline = "suspect", now, now + job.queue_ttl
                 self.move(job, State.QUEUED)
                 self.count("requeued")
                 done["requeued"] += 1
-                resend.add((job.ref, "suspect"))
+                sent.add((job.ref, "suspect"))
         for job in self._due("deadline"):
             self.finish(job, State.EXPIRED, letter=True)
             done["expired"] += 1
@@ -153,7 +153,7 @@ class Model:
             latest = min(now, self.reached.get(job.queue, 0)) if job.queue in self.filled else now
             if job.sent is not None and job.sent <= latest - LOST_MS:
                 job.sent = now
-                resend.add((job.ref, job.queue))
+                sent.add((job.ref, job.queue))
         for job in self._due("letter"):
             job.letter, job.image = None, False
         for job in self._due("expires"):
@@ -161,7 +161,7 @@ class Model:
             done["purged"] += 1
         self.workers = {worker: until for worker, until in self.workers.items() if until > now}
         self.swept = True
-        return resend, done
+        return sent, done
 
     def appointments(self) -> list[int]:
         """Returns the times at which something will be due, the next one first."""

@@ -1,12 +1,13 @@
--- sweep(now, sweeper, lock_ms, max_attempts, lost_ms, limit, leases): everything whose time has come, at most `limit` of
+-- sweep(now, sweeper, lock_ms, max_attempts, lost_ms, limit, leases, form): everything whose time has come, at most `limit` of
 -- each kind, by one sweeper at a time. `leases` is '0' while the broker has just been away and took the heartbeats with it.
--- Returns {resend, requeued, lost, timed_out, expired, purged, damaged}, or {} where another sweeper is at it; `resend` lists ref,
--- queue, ref, queue, ... of jobs that need a message.
+-- A job that needs a message gets it here, in the step that makes it wait: `form` with @ID@, @TAG@, @REF@ and @QUEUE@ filled in
+-- ('': none). Returns {sent, requeued, lost, timed_out, expired, purged, damaged}, or {} where another sweeper is at it; `sent`
+-- lists ref, queue, ref, queue, ... of those jobs.
 local function due(P, index, before, limit)
   return redis.call('ZRANGEBYSCORE', P .. index, '-inf', before, 'LIMIT', 0, limit)
 end
 
-local function end_lease(P, ref, at, max_attempts, lost_ms)
+local function end_lease(P, ref, at, max_attempts)
   local job = read(P, ref, 'queue_ttl_ms')
   if job.state == 'CANCELLING' then
     finish(P, job, 'CANCELLED', at)
@@ -18,8 +19,7 @@ local function end_lease(P, ref, at, max_attempts, lost_ms)
   end
   move(P, job, 'QUEUED', '', at, {'queue', 'suspect', 'deadline_ms', at + job.queue_ttl_ms})
   release(P, job)
-  -- As if its message were nearly old enough to be lost: should the front end die before it sends it, the next sweep does.
-  redis.call('ZADD', P .. ':queued:suspect', at - lost_ms + 1, ref)
+  redis.call('ZADD', P .. ':queued:suspect', at, ref)
   redis.call('ZADD', P .. ':deadlines', at + job.queue_ttl_ms, ref)
   count(P, 'requeued')
   return 'requeued'
@@ -42,10 +42,15 @@ local function sweep(keys, args)
   if holder and holder ~= args[2] then return {} end
   redis.call('SET', P .. ':sweeper', args[2], 'PX', args[3])
 
-  local resend, done = {}, {requeued = 0, lost = 0, timed_out = 0, expired = 0, purged = 0, damaged = 0}
+  local sent, done = {}, {requeued = 0, lost = 0, timed_out = 0, expired = 0, purged = 0, damaged = 0}
   local function ring(ref, queue)
-    resend[#resend + 1] = ref
-    resend[#resend + 1] = queue
+    if args[8] ~= '' then
+      local id = 'again ' .. at .. ' ' .. ref
+      local words = {['@ID@'] = id, ['@TAG@'] = id, ['@REF@'] = ref, ['@QUEUE@'] = P .. '.' .. queue}
+      redis.call('LPUSH', messages(P, queue), (string.gsub(args[8], '@%u+@', words)))
+    end
+    sent[#sent + 1] = ref
+    sent[#sent + 1] = queue
   end
   -- A record that can't be moved (somebody changed it by hand) must not stop the sweeping of all others.
   local function each(index, act)
@@ -62,7 +67,7 @@ local function sweep(keys, args)
   end)
   if args[7] == '1' then
     each(':leases', function(ref)
-      local outcome = end_lease(P, ref, at, tonumber(args[4]), tonumber(args[5]))
+      local outcome = end_lease(P, ref, at, tonumber(args[4]))
       if outcome then done[outcome] = done[outcome] + 1 end
       if outcome == 'requeued' then ring(ref, 'suspect') end
     end)
@@ -87,6 +92,6 @@ local function sweep(keys, args)
     done.purged = done.purged + 1
   end)
   redis.call('ZREMRANGEBYSCORE', P .. ':workers', '-inf', at)
-  return {resend, done.requeued, done.lost, done.timed_out, done.expired, done.purged, done.damaged}
+  return {sent, done.requeued, done.lost, done.timed_out, done.expired, done.purged, done.damaged}
 end
 redis.register_function('sweep@VERSION@', sweep)
