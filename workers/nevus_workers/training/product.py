@@ -30,6 +30,7 @@ class Facts:
         colour_order, resampling: As `prepare` takes them.
         segmenter: The card's.
         mega_flops: Of one pass.
+        starting_weights: What training started from, with its licence; empty where it started from none.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Facts:
     colour_order: str = "bgr"
     resampling: str = "linear"
     segmenter: str = "otsu"
+    starting_weights: str = ""
 
 
 class Product(Protocol):

@@ -179,6 +179,7 @@ def _card(product: Product, evaluation: Evaluation, version: str, measured_on: s
         evaluation_note=_note(facts, found, measured_on),
         parameters=int(product.network.count_params()),
         mega_flops=facts.mega_flops,
+        starting_weights=facts.starting_weights,
     )
 
 
