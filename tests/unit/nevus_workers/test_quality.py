@@ -100,7 +100,7 @@ def test_the_smallest_images_have_an_appearance(size: tuple[int, int]) -> None:
         image.setflags(write=False)
         found = look(image)
         assert found.traits.shape == (len(TRAITS),)
-        assert np.isfinite([found.bright, found.clipped_share, found.sharpness, *found.traits]).all()
+        assert np.isfinite([found.dark_share, found.clipped_share, found.sharpness, *found.traits]).all()
         assert np.isfinite(familiar().distance(found.traits))
 
 

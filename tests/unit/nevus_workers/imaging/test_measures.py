@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nevus_core.records import LesionMeasures
-from nevus_workers.imaging.measures import COLOURS_BGR, measure
+from nevus_workers.imaging.measures import COLOUR_SHARE, COLOURS_BGR, colours, diameter_px, measure
 from nevus_workers.imaging.regions import from_contours
 
 SKIN_BGR = (150, 175, 215)
@@ -96,11 +96,44 @@ def test_a_colour_needs_its_share() -> None:
     """A tenth counts, a fiftieth does not."""
     image = np.full((400, 400, 3), BROWN_BGR, np.uint8)
     region = regions_of(np.full((400, 400), 255, np.uint8))
-    for rows, colours in ((8, ("dark_brown",)), (40, ("dark_brown", "black"))):
+    for rows, expected in ((8, ("dark_brown",)), (40, ("dark_brown", "black"))):
         image[:rows] = COLOURS_BGR["black"]
         found = measure(image, region)
         assert found is not None
-        assert found.colours == colours
+        assert found.colours == expected
+
+
+@pytest.mark.parametrize("size", [(96, 96), (96, 71), (33, 96), (1, 96), (1, 1)])
+def test_colours_are_those_of_the_plain_way(size: tuple[int, int]) -> None:
+    """Each pixel inside goes to the nearest of the six, one after the other."""
+    rng = np.random.default_rng(size)
+    inside = np.zeros(size, np.uint8)
+    cv2.ellipse(inside, (size[1] // 2, size[0] // 2), (size[1] // 2, size[0] // 3), 20, 0, 360, 255, cv2.FILLED)
+    named = np.array(list(COLOURS_BGR.values()), np.uint8)
+    places = cv2.resize(rng.integers(0, 6, (5, 5), np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
+    patch = np.clip(named[places] + rng.normal(0, 30, (*size, 3)), 0, 255).astype(np.uint8)
+    rows, columns = (max(1, side // 2) for side in size)
+    even = cv2.resize(patch, (2 * columns, 2 * rows), interpolation=cv2.INTER_LINEAR)
+    calm = cv2.resize(even, (columns, rows), interpolation=cv2.INTER_AREA)
+    pixels, references = (
+        cv2.cvtColor(each, cv2.COLOR_BGR2LAB).reshape(-1, 3) * (100 / 255, 1, 1) for each in (calm, named[None])
+    )
+    nearest = [int(np.argmin(((pixel - references) ** 2).sum(axis=1))) for pixel in pixels]
+    chosen = [at for at, cell in zip(nearest, inside[::2, ::2][:rows, :columns].ravel(), strict=True) if cell]
+    expected = tuple(
+        name
+        for at, name in enumerate(COLOURS_BGR)
+        if chosen.count(at) and chosen.count(at) >= COLOUR_SHARE * len(chosen)
+    )
+    assert colours(patch, inside) == expected
+
+
+def test_the_diameter_is_the_largest_distance() -> None:
+    """Of any two points, one after the other; far out as well, where squares pass 32 bits."""
+    for factor in (1, 700):
+        points = np.random.default_rng(factor).integers(0, 100, (40, 2)).astype(np.int32) * factor
+        expected = max(math.dist(one, other) for one in points for other in points) + 1
+        assert diameter_px(points) == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_largest_region_is_measured() -> None:
