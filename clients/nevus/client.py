@@ -331,7 +331,7 @@ class Client:
 
         Args:
             name: `jobs/{job}`, or the id alone.
-            kind: "overlay" or "mask"; must have been asked for with the image (`artifacts`).
+            kind: "overlay", "mask" or "heat_map"; must have been asked for with the image (`artifacts`).
 
         Raises:
             NotFound: No such job, or the picture was not asked for, is not ready, or was purged.

@@ -61,10 +61,14 @@ class ArtifactKind(StrEnum):
 
     OVERLAY: PNG of the image with boxes, outlines and class drawn on it, long side at most 2048 px.
     MASK: PNG, one channel, 0 outside and 255 inside the regions, full size of the upright image.
+    HEAT_MAP: PNG of the image in grey, coloured where it raised and where it lowered the positive class's logit; long
+        side at most 2048 px. Where, not why; class and probability do not change with it. Of a network without a class
+        activation map it costs as much as 65 more images.
     """
 
     OVERLAY = "overlay"
     MASK = "mask"
+    HEAT_MAP = "heat_map"
 
 
 class Options(TypedDict, total=False):
@@ -75,7 +79,7 @@ class Options(TypedDict, total=False):
         segmenter: Name of a segmenter. Default: the model card's.
         operating_point: Name of the model's threshold that makes a label of the probability. Default: the card's.
         priority: "stat", "routine" or "bulk". Default: routine.
-        artifacts: Pictures to make: "overlay", "mask". Default: none.
+        artifacts: Pictures to make: "overlay", "mask", "heat_map". Default: none.
         queue_ttl_s: The job EXPIRES if no worker has started it within so many seconds. Default: the server's.
         execution_timeout_s: The job FAILS if one attempt takes longer, in seconds. Default: the server's.
         labels: The caller's own key-value pairs, for lists. No patient data.

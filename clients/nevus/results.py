@@ -129,7 +129,7 @@ class Provenance:
         version: Model version.
         weights_sha256: Of the weights file, 64 lower-case hex digits.
         segmenter: Segmenter name.
-        pipeline_version: Of decoding, segmentation and scaling.
+        pipeline_version: Of decoding, segmentation and scaling; `+bfloat16` and `+whole` are settings of the worker.
         input_sha256: Of the upload, 64 lower-case hex digits.
         width_px: Of the upright image.
         height_px: Of the upright image.

@@ -13,9 +13,9 @@ import msgspec
 from nevus_core.states import Stage, State
 from nevus_core.worker_stats import NO_STATS, WorkerStats
 
-PIPELINE_VERSION = "2"
-"""Raised whenever the same image, model and segmenter could give another result."""
-
+PIPELINE_VERSION = "3"
+"""Raised whenever the same image, model and segmenter could give another result. Results add what settings change:
+`+bfloat16`, `+whole`."""
 
 KERAS_FILE = "keras"
 """The architecture of a card whose weights file is a whole model that Keras saved."""
@@ -41,6 +41,7 @@ class Artifact(StrEnum):
 
     OVERLAY = "overlay"
     MASK = "mask"
+    HEAT_MAP = "heat_map"
 
 
 class ImageInfo(Record, frozen=True, kw_only=True):

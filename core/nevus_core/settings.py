@@ -142,6 +142,12 @@ class WorkerSettings(CommonSettings, frozen=True):
     """Longest wait for a fuller batch while other jobs are on their way to it."""
     engine_threads: Automatic = 0
     """Cores that the network may use for an image that is alone; 0: 2 on a CPU. Batches keep to one."""
+    engine_dtype: Annotated[str, Meta(pattern="^(float32|bfloat16)$")] = "float32"
+    """What the network computes in, but for its last layers. bfloat16 moves probabilities and pays on some processors
+    only (docs/performance.md); it is for the networks that nevus builds, not for a Keras file of one's own."""
+    reduced_decode: bool = True
+    """Whether a large JPEG may be decoded at a half or a quarter of its size where only a network that takes the mean
+    of its pixels looks at it (docs/performance.md says what that moves)."""
 
 
 S = TypeVar("S", bound=CommonSettings)

@@ -33,7 +33,9 @@ _PRIORITIES: dict[int, Priority] = {
 _ARTIFACTS: dict[int, Artifact] = {
     job_pb2.ARTIFACT_KIND_OVERLAY: Artifact.OVERLAY,
     job_pb2.ARTIFACT_KIND_MASK: Artifact.MASK,
+    job_pb2.ARTIFACT_KIND_HEAT_MAP: Artifact.HEAT_MAP,
 }
+_KNOWN_ARTIFACTS = "must be OVERLAY, MASK or HEAT_MAP."
 
 
 class Violations:
@@ -84,7 +86,7 @@ def artifact_kind_of(kind: int) -> Artifact:
         InvalidRequest: UNKNOWN_ARTIFACT.
     """
     if kind not in _ARTIFACTS:
-        raise InvalidRequest([Violation("kind", "UNKNOWN_ARTIFACT", "must be OVERLAY or MASK.")])
+        raise InvalidRequest([Violation("kind", "UNKNOWN_ARTIFACT", _KNOWN_ARTIFACTS)])
     return _ARTIFACTS[kind]
 
 
@@ -180,7 +182,7 @@ def _artifacts(kinds: Iterable[int], wrong: Violations) -> tuple[Artifact, ...]:
     wanted = []
     for kind in kinds:
         if kind not in _ARTIFACTS:
-            wrong.add("options.artifacts", "UNKNOWN_ARTIFACT", "must be OVERLAY or MASK.")
+            wrong.add("options.artifacts", "UNKNOWN_ARTIFACT", _KNOWN_ARTIFACTS)
             break
         wanted.append(_ARTIFACTS[kind])
     return tuple(dict.fromkeys(wanted))

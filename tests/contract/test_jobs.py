@@ -278,13 +278,14 @@ async def test_a_failed_job_tells_why(analysis: AnalysisServiceStub, worker: Scr
     assert (refusal.code, refusal.reason, refusal.message) == ("INVALID_ARGUMENT", "CORRUPT_IMAGE", "Made up.")
 
 
+@pytest.mark.parametrize("kind", [job_pb2.ARTIFACT_KIND_OVERLAY, job_pb2.ARTIFACT_KIND_HEAT_MAP])
 async def test_artifacts_come_in_chunks_with_their_digest(
-    analysis: AnalysisServiceStub, worker: ScriptedWorker, png: bytes
+    analysis: AnalysisServiceStub, worker: ScriptedWorker, png: bytes, kind: job_pb2.ArtifactKind
 ) -> None:
     """The first message says type, size and digest; all chunks together match them."""
-    name = (await submit(analysis, png, artifacts=[job_pb2.ARTIFACT_KIND_OVERLAY])).name
+    name = (await submit(analysis, png, artifacts=[kind])).name
     worker.do(name)
-    request = pb.GetArtifactRequest(name=name, kind=job_pb2.ARTIFACT_KIND_OVERLAY)
+    request = pb.GetArtifactRequest(name=name, kind=kind)
     parts = [part async for part in analysis.GetArtifact(request)]
     picture = b"".join(part.chunk for part in parts)
     assert parts[0].media_type == "image/png"

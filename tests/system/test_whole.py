@@ -63,6 +63,21 @@ def test_analyze_prints_a_line_for_each_image(system: System, pictures: list[Pat
     assert cv2.imread(str(overlays[0])) is not None
 
 
+def test_a_heat_map_comes_on_request_and_changes_no_answer(
+    system: System, pictures: list[Path], tmp_path: Path
+) -> None:
+    """The real network's: a picture of its own beside the overlay, and the same probability to the last digit."""
+    plain = json.loads(system.nevus("analyze", pictures[0], "--json").stdout)
+    asked = "--heat-map", tmp_path / "maps", "--overlay", tmp_path / "overlays"
+    line = json.loads(system.nevus("analyze", pictures[0], "--json", *asked).stdout)
+    assert (line["probability"], line["regions"]) == (plain["probability"], plain["regions"])
+    assert (plain["heat_map"], line["heat_map"]) == (None, str(tmp_path / "maps" / "Jane-Doe-0.heat_map.png"))
+    drawn, overlay = (cv2.imread(line[kind]) for kind in ("heat_map", "overlay"))
+    assert drawn is not None
+    assert overlay is not None
+    assert drawn.shape[0] > overlay.shape[0]
+
+
 def test_one_bad_image_fails_alone(system: System, pictures: list[Path], tmp_path: Path) -> None:
     """A text file among images: exit code 1, an error on its line, results on the others."""
     bad = tmp_path / "letter.jpg"

@@ -27,6 +27,8 @@ class Arrangement:
         decoders: Images that are decoded and segmented at a time.
         engine_threads: Cores that an image alone may use for its pass on a CPU.
         opencv_threads: Threads of one OpenCV call.
+        engine_dtype: What networks compute in: "float32" or "bfloat16".
+        reduced_decode: Whether large JPEGs may be decoded smaller (`nevus_workers.imaging.reduction`).
     """
 
     device: str
@@ -35,6 +37,8 @@ class Arrangement:
     decoders: int
     engine_threads: int
     opencv_threads: int = 1
+    engine_dtype: str = "float32"
+    reduced_decode: bool = True
 
     @property
     def strips(self) -> int:
@@ -72,4 +76,6 @@ def arrange(settings: WorkerSettings, cores: int, gpus: int) -> Arrangement:
         threads=settings.threads or threads,
         decoders=decoders,
         engine_threads=settings.engine_threads or engine_threads,
+        engine_dtype=settings.engine_dtype,
+        reduced_decode=settings.reduced_decode,
     )

@@ -11,14 +11,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nevus_core.errors import InvalidImage, ModelError
 from nevus_core.records import (
-    PIPELINE_VERSION,
     Artifact,
     Classification,
     ImageInfo,
@@ -34,11 +33,12 @@ from nevus_workers.imaging.appearance import Appearance, look
 from nevus_workers.imaging.decode import decode
 from nevus_workers.imaging.lesion_map import segment_map
 from nevus_workers.imaging.measures import measure
+from nevus_workers.imaging.reduction import decode_at, reduced_shape
 from nevus_workers.imaging.regions import Segmentation
 from nevus_workers.imaging.segmenter import Segmenter, Segmenters
 from nevus_workers.models.batcher import Prediction
 from nevus_workers.models.serving import ServingModel
-from nevus_workers.pictures import draw
+from nevus_workers.pictures import NEED_PIXELS, draw
 from nevus_workers.quality import needs_review, quality_issues
 from nevus_workers.room import Room
 from nevus_workers.stopwatch import StopWatch
@@ -67,9 +67,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What segmenter and network found in one image, and the image: uint8 (height_px, width_px, 3), blue-green-red."""
+    """What segmenter and network found in one image, and the image: uint8 (height_px, width_px, 3), blue-green-red.
+
+    `prepared` is what the network was given: (height_px, width_px, 3), as the engine's `prepare` made it. The sides of
+    the image are those of the upload divided by `shrink`; regions and mask are in pixels of the upload.
+    """
 
     image_bgr: NDArray[np.uint8]
+    shrink: int
+    prepared: NDArray[Any]
     appearance: Appearance
     segmentation: Segmentation
     prediction: Prediction
@@ -124,15 +130,18 @@ class Pipeline:
         card, segmentation = model.engine.card, found.segmentation
         classification = classify(card, found.prediction.probability, options.operating_point)
         caption = f"{card.name} {card.version}, {options.segmenter}"
-        pictures = draw(options.artifacts, found.image_bgr, segmentation, classification, caption)
+        # Only where it is asked for, and after the answer, which it can't change.
+        explanation = model.engine.explain(found.prepared) if Artifact.HEAT_MAP in options.artifacts else None
+        ground = self._pixels(found, data, image) if NEED_PIXELS & set(options.artifacts) else found.image_bgr
+        pictures = draw(options.artifacts, ground, segmentation, classification, caption, explanation)
         issues = quality_issues(found.appearance, image.width_px, image.height_px, segmentation)
         result = Result(
             regions=segmentation.regions,
             classification=classification,
             quality_issues=issues,
             needs_review=needs_review(issues),
-            measures=measure(found.image_bgr, segmentation.regions),
-            provenance=self._provenance(card, image, options, found.prediction, found.timings),
+            measures=measure(found.image_bgr, segmentation.regions, found.shrink),
+            provenance=self._provenance(model, image, options, found.prediction, found.timings),
             artifacts=tuple(pictures),
         )
         return Outcome(result, pictures)
@@ -144,13 +153,15 @@ class Pipeline:
         pixels = image.width_px * image.height_px
         with self._room.of(pixels), model.batcher.expected() as announcement:
             watch = StopWatch()
-            image_bgr = decode(data)
-            _check_size(image_bgr, image)
+            # Regions of the network's own map need no pixels beyond those that it takes.
+            image_bgr, shrink = decode_at(data, image, 1 if segmenter else model.shrink(image))
+            _check_size(image_bgr, image, shrink)
             decode_ms = watch.lap_ms()
             if pixels >= SLOW_PIXELS:
                 progress(Stage.SEGMENTING, None)
             # The network is at work on another thread while this one segments: its batch need not wait for the boxes.
-            waiting = announcement.submit(model.engine.prepare(image_bgr))
+            prepared = model.engine.prepare(image_bgr)
+            waiting = announcement.submit(prepared)
             segmentation = segmenter.segment(image_bgr) if segmenter else None
             segment_ms = watch.lap_ms() if segmenter else 0.0
             appearance = look(image_bgr)
@@ -164,7 +175,19 @@ class Pipeline:
             segment_ms = watch.lap_ms()
             progress(Stage.CLASSIFYING, segmentation.regions)
         timings = Timings(decode_ms=decode_ms, segment_ms=segment_ms, classify_ms=classify_ms)
-        return _Findings(image_bgr, appearance, segmentation, prediction, timings)
+        return _Findings(image_bgr, shrink, prepared, appearance, segmentation, prediction, timings)
+
+    def _pixels(self, found: _Findings, data: bytes, image: ImageInfo) -> NDArray[np.uint8]:
+        """Returns the image to draw on, at its own size; decoded anew where the answer was found on a smaller one.
+
+        So the answer is the same whatever pictures are asked for.
+        """
+        if found.shrink == 1:
+            return found.image_bgr
+        with self._room.of(image.width_px * image.height_px):
+            image_bgr = decode(data)
+        _check_size(image_bgr, image)
+        return image_bgr
 
     def _model(self, options: JobOptions) -> ServingModel:
         key = f"{options.model}@{options.version}"
@@ -178,14 +201,15 @@ class Pipeline:
         return model
 
     def _provenance(
-        self, card: ModelCard, image: ImageInfo, options: JobOptions, prediction: Prediction, timings: Timings
+        self, model: ServingModel, image: ImageInfo, options: JobOptions, prediction: Prediction, timings: Timings
     ) -> Provenance:
+        card = model.engine.card
         return Provenance(
             model=card.name,
             version=card.version,
             weights_sha256=card.weights_sha256,
             segmenter=options.segmenter,
-            pipeline_version=PIPELINE_VERSION,
+            pipeline_version=model.pipeline_version,
             input_sha256=image.sha256,
             width_px=image.width_px,
             height_px=image.height_px,
@@ -216,7 +240,7 @@ def classify(card: ModelCard, probability: float, operating_point: str) -> Class
     )
 
 
-def _check_size(image_bgr: NDArray[np.uint8], image: ImageInfo) -> None:
+def _check_size(image_bgr: NDArray[np.uint8], image: ImageInfo, shrink: int = 1) -> None:
     """Boxes are promised in the pixels that the header announced; a file that decodes to others is damaged."""
-    if image_bgr.shape[:2] != (image.height_px, image.width_px):
+    if image_bgr.shape[:2] != reduced_shape(image, shrink):
         raise InvalidImage("CORRUPT_IMAGE", "The image's pixels are not of the size that its header announces.")

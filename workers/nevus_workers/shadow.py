@@ -15,9 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nevus_core.logs import get_logger
-from nevus_core.records import Result
+from nevus_core.records import ImageInfo, Result
 from nevus_core.work_store import Claim
-from nevus_workers.imaging.decode import decode
+from nevus_workers.imaging.reduction import decode_at
+from nevus_workers.imaging.segmenter import NETWORK
 from nevus_workers.pipeline import Models, classify
 from nevus_workers.stats import Stats
 
@@ -55,6 +56,7 @@ class _Waiting:
     """An image whose answer has been given: by which model, with which label and probability."""
 
     data: bytes
+    image: ImageInfo
     model: str
     label: str
     probability: float
@@ -102,7 +104,7 @@ class Shadow:
             return
         card, probability = served.engine.card, result.classification.probability
         label = classify(card, probability, card.default_operating_point).label
-        waiting = _Waiting(claim.data, model, label, probability, time.monotonic())
+        waiting = _Waiting(claim.data, claim.image, model, label, probability, time.monotonic())
         with self._changed:
             if len(self._waiting) < MOST_IMAGES and self._bytes + len(claim.data) <= MOST_BYTES:
                 self._waiting.append(waiting)
@@ -142,7 +144,9 @@ class Shadow:
         shadow = self._models.get(self._plan.key)
         if shadow is None:
             return False
-        prepared = shadow.engine.prepare(decode(waiting.data))
+        shrink = shadow.shrink(waiting.image) if shadow.engine.card.segmenter == NETWORK else 1
+        image_bgr, _ = decode_at(waiting.data, waiting.image, shrink)
+        prepared = shadow.engine.prepare(image_bgr)
         probability = shadow.batcher.submit(prepared).result().probability
         card = shadow.engine.card
         label = classify(card, probability, card.default_operating_point).label

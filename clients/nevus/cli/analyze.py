@@ -57,6 +57,10 @@ def analyze(  # noqa: PLR0913, PLR0917 -- the options of the command
     mask: Annotated[
         Path | None, typer.Option("--mask", metavar="DIR", help="Save DIR/NAME.mask.png: white where a region is.")
     ] = None,
+    heat_map: Annotated[
+        Path | None,
+        typer.Option("--heat-map", metavar="DIR", help="Save DIR/NAME.heat_map.png: what spoke for and against."),
+    ] = None,
     label: Label = [],  # noqa: B006 -- Typer reads it, nobody changes it
     in_flight: Annotated[
         int, typer.Option("--in-flight", metavar="N", min=1, max=1024, help="Most images on the way at a time.")
@@ -70,7 +74,7 @@ def analyze(  # noqa: PLR0913, PLR0917 -- the options of the command
     Takes JPEG, PNG, BMP, TIFF and WebP files. Results come as they are done; a file that can't be analysed fails alone.
     """
     inputs = expand(files, recursive=recursive)
-    folders = _made_folders({ArtifactKind.OVERLAY: overlay, ArtifactKind.MASK: mask})
+    folders = _made_folders({ArtifactKind.OVERLAY: overlay, ArtifactKind.MASK: mask, ArtifactKind.HEAT_MAP: heat_map})
     options = Options(
         model=model,
         segmenter=segmenter,
@@ -126,5 +130,5 @@ def _made_folders(wanted: dict[ArtifactKind, Path | None]) -> dict[ArtifactKind,
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise usage_error(f"--{kind} {folder}: {error.strerror}.") from error
+            raise usage_error(f"--{kind.replace('_', '-')} {folder}: {error.strerror}.") from error
     return folders

@@ -27,7 +27,7 @@ def artifact(
     ] = None,
     target: Target = TARGET_DEFAULT,
 ) -> None:
-    """Save a picture that a job has made: the overlay with boxes and class, or the mask.
+    """Save a picture that a job has made: the overlay with boxes and class, the mask, or the heat map.
 
     It must have been asked for with the image: `nevus analyze --overlay`, `nevus submit --artifact overlay`.
     """

@@ -41,6 +41,7 @@ class ArtifactKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ARTIFACT_KIND_UNSPECIFIED: _ClassVar[ArtifactKind]
     ARTIFACT_KIND_OVERLAY: _ClassVar[ArtifactKind]
     ARTIFACT_KIND_MASK: _ClassVar[ArtifactKind]
+    ARTIFACT_KIND_HEAT_MAP: _ClassVar[ArtifactKind]
 
 class JobView(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -66,6 +67,7 @@ JOB_PRIORITY_BULK: JobPriority
 ARTIFACT_KIND_UNSPECIFIED: ArtifactKind
 ARTIFACT_KIND_OVERLAY: ArtifactKind
 ARTIFACT_KIND_MASK: ArtifactKind
+ARTIFACT_KIND_HEAT_MAP: ArtifactKind
 JOB_VIEW_UNSPECIFIED: JobView
 JOB_VIEW_BASIC: JobView
 JOB_VIEW_FULL: JobView

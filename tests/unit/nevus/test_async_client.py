@@ -57,7 +57,8 @@ async def test_the_rest_of_the_calls(server: Any, client: Any) -> None:
     await client.submit(b"ok")
     await client.submit(b"ok")
     assert len([job async for job in client.list()]) == 3
-    assert (await client.artifact(name, "overlay")).startswith(b"\x89PNG")
+    for kind in nevus.ArtifactKind:
+        assert (await client.artifact(name, kind)).startswith(b"\x89PNG")
     assert (await client.models()) == (await client.model("notebook-cnn"),)
     assert await client.ready()
     assert not await client.ready("model/other")

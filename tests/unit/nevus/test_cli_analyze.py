@@ -20,7 +20,7 @@ from nevus.cli import build_app
 KEYS = {
     "file", "job", "state", "label", "probability", "threshold", "operating_point", "regions", "image", "model",
     "segmenter", "timings_ms", "needs_review", "quality_issues", "measures", "not_for_clinical_use", "error",
-    "overlay", "mask",
+    "overlay", "mask", "heat_map",
 }  # fmt: skip
 
 
@@ -79,6 +79,7 @@ def test_json_has_every_documented_key_with_values(server: Any, folder: Path) ->
         "error": None,
         "overlay": None,
         "mask": None,
+        "heat_map": None,
     }
 
 
@@ -103,11 +104,13 @@ def test_options_reach_the_server(server: Any, folder: Path) -> None:
     nevus(
         server, "analyze", folder / "a.png", "--model", "m", "--segmenter", "s", "--operating-point", "o",
         "--priority", "stat", "--label", "study=a=1", "--label", "x=", "--overlay", folder / "o",
+        "--heat-map", folder / "h",
     )  # fmt: skip
     options = server.requests[0].options
     assert (options.model, options.segmenter, options.operating_point, options.priority) == ("m", "s", "o", 1)
     assert dict(options.labels) == {"study": "a=1", "x": ""}
-    assert list(options.artifacts) == [1]
+    assert list(options.artifacts) == [1, 3]
+    assert (folder / "h" / "a.heat_map.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_pictures_of_equal_stems_do_not_overwrite_each_other(server: Any, folder: Path, tmp_path: Path) -> None:
@@ -159,6 +162,7 @@ def test_usage_errors_send_nothing(server: Any, folder: Path, tmp_path: Path) ->
     for arguments in (
         [tmp_path / "missing.png", folder / "a.png"], [tmp_path / "empty"], [folder / "a.png", "--label", "novalue"],
         [folder / "a.png", "--overlay", folder / "a.png"],
+        [folder / "a.png", "--heat-map", folder / "a.png"],
     ):  # fmt: skip
         result = nevus(server, "analyze", *arguments, "--json")
         assert result.exit_code == 2

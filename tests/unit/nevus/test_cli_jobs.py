@@ -119,6 +119,7 @@ def test_artifact_saves_a_picture(
     monkeypatch.chdir(tmp_path)
     assert run("artifact", names[0]).stdout == "j0000.overlay.png\n"
     assert run("artifact", names[0], "--kind", "mask", "-o", "m.png").exit_code == 0
+    assert run("artifact", names[0], "--kind", "heat_map").stdout == "j0000.heat_map.png\n"
     assert (tmp_path / "m.png").read_bytes() == (tmp_path / "j0000.overlay.png").read_bytes()
     assert run("artifact", names[0], "-o", tmp_path / "no" / "m.png").exit_code == 1
     assert run("artifact", "nope").stderr == "nevus: There is no such job.\n"

@@ -25,15 +25,15 @@ def test_submit_sends_options_and_a_fresh_uuid4_each_time(server: Any, client: A
     """Every option reaches the wire as the contract names it, and no request goes without a request id."""
     for _ in range(2):
         job = client.submit(
-            b"ok", model="m@2", segmenter="otsu", operating_point="screening", priority="stat", artifacts=["overlay"],
-            queue_ttl_s=1.5, execution_timeout_s=2, labels={"a": "b"},
+            b"ok", model="m@2", segmenter="otsu", operating_point="screening", priority="stat",
+            artifacts=["overlay", "heat_map"], queue_ttl_s=1.5, execution_timeout_s=2, labels={"a": "b"},
         )  # fmt: skip
     first, second = server.requests
     assert job.state is nevus.JobState.QUEUED
     assert first.options == job_pb2.AnalysisOptions(
         model="m@2", segmenter="otsu", operating_point="screening", priority=job_pb2.JOB_PRIORITY_STAT,
-        artifacts=[job_pb2.ARTIFACT_KIND_OVERLAY], queue_ttl={"seconds": 1, "nanos": 500_000_000},
-        execution_timeout={"seconds": 2}, labels={"a": "b"},
+        artifacts=[job_pb2.ARTIFACT_KIND_OVERLAY, job_pb2.ARTIFACT_KIND_HEAT_MAP],
+        queue_ttl={"seconds": 1, "nanos": 500_000_000}, execution_timeout={"seconds": 2}, labels={"a": "b"},
     )  # fmt: skip
     assert uuid.UUID(first.request_id).version == 4
     assert first.request_id != second.request_id

@@ -45,6 +45,13 @@ def test_values_of_the_wrong_type_or_range_are_refused(name: str, value: str) ->
         load_settings(ServerSettings, {f"NEVUS_{name}": value})
 
 
+@pytest.mark.parametrize(("name", "value"), [("ENGINE_DTYPE", "float16"), ("REDUCED_DECODE", "sometimes")])
+def test_a_workers_choices(name: str, value: str) -> None:
+    """A type that is not offered must not become float32 in silence."""
+    with pytest.raises(SettingsError, match=name.lower()):
+        load_settings(WorkerSettings, {f"NEVUS_{name}": value})
+
+
 @pytest.mark.parametrize(
     "value", ["tiny", "tiny@1", "tiny@1:", "tiny@1:0", "tiny@1:0.0", "tiny@1:1.5", "@1:0.5", "a@b:1"]
 )

@@ -7,10 +7,11 @@ from msgspec.structs import replace
 
 from nevus.v1 import job_pb2
 from nevus_core.errors import InvalidRequest
-from nevus_core.records import WorkerInfo
+from nevus_core.records import Artifact, WorkerInfo
 from nevus_core.settings import ServerSettings
+from nevus_server.convert import ARTIFACTS
 from nevus_server.fleet import Fleet
-from nevus_server.requests import job_options, model_of
+from nevus_server.requests import artifact_kind_of, job_options, model_of
 from support import made_up
 
 JOINT = replace(made_up.CARD, name="derm-joint", segmenter="network")
@@ -80,3 +81,22 @@ def test_resource_names_of_models() -> None:
     """Proves that `latest` is no version of its own."""
     assert model_of("models/a/versions/1.2") == ("a", "1.2")
     assert model_of("models/a") == model_of("models/a/versions/latest") == ("a", "")
+
+
+async def test_every_kind_of_picture_can_be_asked_for(fleet: Fleet) -> None:
+    """Proves that each has a number in the contract, there and back, and that a repeated one is made once."""
+    numbers = [ARTIFACTS[kind] for kind in Artifact]
+    assert [artifact_kind_of(number) for number in numbers] == list(Artifact)
+    options = job_options(job_pb2.AnalysisOptions(artifacts=numbers * 2), fleet, ServerSettings())
+    assert options.artifacts == tuple(Artifact)
+
+
+@pytest.mark.parametrize("unknown", [0, 99])
+async def test_unknown_pictures_are_refused(fleet: Fleet, unknown: int) -> None:
+    """Proves that the refusal names what there is, in a job's options and when a picture is fetched."""
+    options = job_pb2.AnalysisOptions(artifacts=[unknown])  # type: ignore[list-item]
+    with pytest.raises(InvalidRequest, match="OVERLAY, MASK or HEAT_MAP") as caught:
+        job_options(options, fleet, ServerSettings())
+    assert caught.value.reason == "UNKNOWN_ARTIFACT"
+    with pytest.raises(InvalidRequest, match="OVERLAY, MASK or HEAT_MAP"):
+        artifact_kind_of(unknown)

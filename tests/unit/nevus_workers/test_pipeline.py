@@ -225,6 +225,27 @@ def test_pictures(analysed: Callable[..., tuple[Outcome, Told]], engines: dict[s
     assert overlay.shape[1] >= WIDTH_PX
 
 
+@pytest.mark.parametrize(("model", "segmenter"), [("derm-joint", "network"), ("notebook-cnn", "otsu")])
+def test_a_heat_map_changes_nothing_else(
+    analysed: Callable[..., tuple[Outcome, Told]], model: str, segmenter: str
+) -> None:
+    """Proves that it comes on request, by either method, is not the overlay, and leaves the result to the bit."""
+    plain, _ = analysed(options_of(model, segmenter))
+    outcome, _ = analysed(options_of(model, segmenter, (Artifact.OVERLAY, Artifact.HEAT_MAP)))
+    assert plain.pictures == {}
+    assert outcome.result.artifacts == (Artifact.OVERLAY, Artifact.HEAT_MAP)
+    for field in ("classification", "regions", "measures", "quality_issues"):
+        assert getattr(outcome.result, field) == getattr(plain.result, field)
+    drawn, overlay = (
+        cv2.imdecode(np.frombuffer(outcome.pictures[kind], np.uint8), cv2.IMREAD_UNCHANGED)
+        for kind in (Artifact.HEAT_MAP, Artifact.OVERLAY)
+    )
+    assert drawn is not None
+    assert overlay is not None
+    assert drawn.shape[1] == overlay.shape[1]
+    assert drawn.shape[0] > overlay.shape[0]
+
+
 def test_a_job_that_waits_for_its_map_leaves_the_room(pipeline: Pipeline, passes: Held) -> None:
     """Proves that others decode meanwhile: three jobs reach the held network through a room for one and share it."""
     passes.open.clear()

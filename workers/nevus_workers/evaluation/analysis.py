@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nevus_core.errors import NevusError, SettingsError
 from nevus_core.logs import get_logger
-from nevus_core.records import Artifact
+from nevus_core.records import PIPELINE_VERSION, Artifact
 from nevus_workers.evaluation.overlap import Overlap, compare, decode_mask, read_truth
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Finding:
         issues: Kinds of its quality issues.
         overlap: With the drawn mask; None where there is none.
         mask_png: The mask that was found, a 1-bit PNG of the image's size; empty where it was not to be kept.
+        pipeline_version: As the result says it.
     """
 
     case: Case
@@ -39,6 +40,7 @@ class Finding:
     issues: tuple[str, ...] = ()
     overlap: Overlap | None = None
     mask_png: bytes = b""
+    pipeline_version: str = PIPELINE_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +109,5 @@ def _analyse(case: Case, served: Served, *, keep_masks: bool) -> Finding | Refus
         issues=tuple(issue.kind for issue in outcome.result.quality_issues),
         overlap=compare(read_truth(case.mask), decode_mask(mask_png)) if case.mask is not None else None,
         mask_png=mask_png if keep_masks else b"",
+        pipeline_version=outcome.result.provenance.pipeline_version,
     )

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from nevus_core.records import PIPELINE_VERSION
 from nevus_workers.evaluation import figures
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def summarise(analysis: Analysis, card: ModelCard, splits: Sequence[str]) -> Fig
     return {
         "model": {"name": card.name, "version": card.version, "weights_sha256": card.weights_sha256},
         "segmenter": card.segmenter,
-        "pipeline_version": PIPELINE_VERSION,
+        "pipeline_version": findings[0].pipeline_version,
         "split": ",".join(splits),
         **_group(findings, points),
         "default_operating_point": card.default_operating_point,

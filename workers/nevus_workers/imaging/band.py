@@ -50,8 +50,8 @@ def draw_band(
     draw.rectangle((0, 0, width_px, max(2, unit_px // 6)), fill=colour)
     margin, top, bottom = unit_px, round(unit_px * 1.75), round(unit_px * 3.55)
     room = width_px - 3 * margin
-    notice = _fit(draw, NOTICE, round(unit_px * 0.95), room * 0.45)
-    left = _fit(draw, classification.label.upper(), round(unit_px * 1.5), room * 0.55)
+    notice = fit_font(draw, NOTICE, round(unit_px * 0.95), room * 0.45)
+    left = fit_font(draw, classification.label.upper(), round(unit_px * 1.5), room * 0.55)
     draw.text((margin, top), classification.label.upper(), colour, left, "lm")
     draw.text((width_px - margin, top), NOTICE, NOTICE_COLOUR, notice, "rm")
     label_end = margin + draw.textlength(classification.label.upper(), left)
@@ -60,7 +60,9 @@ def draw_band(
     found = f"{regions} region{'' if regions == 1 else 's'}"
     detail = f"{_positive_class(classification)} {classification.probability:.3f}, "
     detail += f"threshold {classification.threshold:.3f} ({classification.operating_point})  ·  {found}  ·  {caption}"
-    draw.text((margin, bottom), detail, MUTED, _fit(draw, detail, round(unit_px * 0.8), width_px - 2 * margin), "lm")
+    draw.text(
+        (margin, bottom), detail, MUTED, fit_font(draw, detail, round(unit_px * 0.8), width_px - 2 * margin), "lm"
+    )
     band[...] = np.asarray(canvas)[:, :, ::-1]
 
 
@@ -113,7 +115,7 @@ def _positive_class(classification: Classification) -> str:
     return list(classification.probabilities)[-1] if classification.probabilities else classification.label
 
 
-def _fit(draw: ImageDraw.ImageDraw, text: str, size: int, room_px: float) -> Font:
+def fit_font(draw: ImageDraw.ImageDraw, text: str, size: int, room_px: float) -> Font:
     """Returns the font at the size asked for, or smaller where the text would not fit the room."""
     length = draw.textlength(text, _font(size))
     return _font(size if length <= room_px else max(8, int(size * room_px / length)))

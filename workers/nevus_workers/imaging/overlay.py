@@ -16,7 +16,7 @@ import numpy as np
 from nevus_workers.imaging.band import band_height_px, draw_band, draw_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,8 +65,14 @@ class Layout:
         return max(1, round(self.unit_px / 11))
 
 
-def plan_layout(width_px: int, height_px: int) -> Layout:
-    """Returns the layout for an image of this size: whole picture at most MAX_SIDE_PX, text in proportion."""
+def plan_layout(width_px: int, height_px: int, foot_px: Callable[[int], int] = band_height_px) -> Layout:
+    """Returns the layout for an image of this size: whole picture at most MAX_SIDE_PX, text in proportion.
+
+    Args:
+        width_px: Of the image.
+        height_px: Of the image.
+        foot_px: Height of what stands below the image, for a line height in px.
+    """
     scale = min(1.0, MAX_SIDE_PX / max(width_px, height_px))
     if max(width_px, height_px) < MIN_SIDE_PX:
         scale = MIN_SIDE_PX / max(width_px, height_px)
@@ -74,7 +80,7 @@ def plan_layout(width_px: int, height_px: int) -> Layout:
         scaled_width, scaled_height = max(1, round(width_px * scale)), max(1, round(height_px * scale))
         canvas_width = max(scaled_width, MIN_WIDTH_PX)
         unit = min(44, max(15, round(canvas_width / 46)))
-        excess = scaled_height + band_height_px(unit) - MAX_SIDE_PX
+        excess = scaled_height + foot_px(unit) - MAX_SIDE_PX
         if excess > 0:
             scale *= (scaled_height - excess) / scaled_height
     return Layout(scale, scaled_width, scaled_height, canvas_width, unit)
@@ -93,32 +99,57 @@ def draw_overlay(
     """
     height_px, width_px = image_bgr.shape[:2]
     layout = plan_layout(width_px, height_px)
-    picture = np.empty((layout.height_px + band_height_px(layout.unit_px), layout.canvas_width_px, 3), np.uint8)
-    picture[...] = CANVAS_BGR
-    method = cv2.INTER_AREA if layout.scale < 1 else cv2.INTER_CUBIC
-    size = layout.width_px, layout.height_px
-    scaled = np.asarray(cv2.resize(image_bgr, size, interpolation=method), np.uint8)
+    scaled = scale_image(image_bgr, layout)
     largest_first = sorted(enumerate(regions, 1), key=lambda entry: -entry[1].area_px)
     for _, region in largest_first:
         _draw_box(scaled, region, layout)
     for _, region in largest_first:
-        _draw_outline(scaled, region, layout)
+        draw_outline(scaled, region, layout)
     for number, region in reversed(largest_first):
         x, y, far_x, _ = _corners(region, layout)
         draw_tag(scaled, str(number), (x, y), far_x - x, layout.unit_px)
-    picture[: layout.height_px, layout.left_px : layout.left_px + layout.width_px] = scaled
+    picture = place_on_canvas(scaled, layout, band_height_px(layout.unit_px))
     draw_band(picture[layout.height_px :], classification, caption, len(regions), layout.unit_px)
+    return encode_picture(picture)
+
+
+def scale_image(image_bgr: NDArray[np.uint8], layout: Layout) -> NDArray[np.uint8]:
+    """Returns a copy at the layout's size: uint8 (layout.height_px, layout.width_px, 3), blue-green-red, 0..255."""
+    method = cv2.INTER_AREA if layout.scale < 1 else cv2.INTER_CUBIC
+    size = layout.width_px, layout.height_px
+    return np.asarray(cv2.resize(image_bgr, size, interpolation=method), np.uint8)
+
+
+def place_on_canvas(scaled: NDArray[np.uint8], layout: Layout, foot_px: int) -> NDArray[np.uint8]:
+    """Returns the picture, uint8 (layout.height_px + foot_px, layout.canvas_width_px, 3), the image in its place."""
+    picture = np.empty((layout.height_px + foot_px, layout.canvas_width_px, 3), np.uint8)
+    picture[...] = CANVAS_BGR
+    picture[: layout.height_px, layout.left_px : layout.left_px + layout.width_px] = scaled
+    return picture
+
+
+def encode_picture(picture: NDArray[np.uint8]) -> bytes:
+    """Returns a picture, uint8 (height_px, width_px, 3), blue-green-red, as PNG bytes."""
     _, encoded = cv2.imencode(".png", picture, PNG_SETTINGS)
     return encoded.tobytes()
 
 
-def _draw_outline(picture: NDArray[np.uint8], region: Region, layout: Layout) -> None:
-    """Draws the region's contour in place: a bright line on a dark rim, kept whole at the image's border."""
+def draw_outline(
+    picture: NDArray[np.uint8], region: Region, layout: Layout, colour_bgr: tuple[int, int, int] = CONTOUR_BGR
+) -> None:
+    """Draws the region's contour in place: a bright line on a dark rim, kept whole at the image's border.
+
+    Args:
+        picture: uint8 (layout.height_px, layout.width_px, 3), blue-green-red; drawn over.
+        region: In pixels of the image before scaling.
+        layout: Of the picture.
+        colour_bgr: Of the line.
+    """
     points = (np.array(region.contour, np.float64).reshape(-1, 1, 2) + 0.5) * layout.scale
     inset = layout.line_px / 2 + 1
     inside = np.clip(points, inset, np.array([layout.width_px, layout.height_px]) - inset)
     fine = np.rint(inside * 2**SUB_PIXEL_BITS).astype(np.int32)
-    for colour, width_px in ((RIM_BGR, layout.line_px + 2), (CONTOUR_BGR, layout.line_px)):
+    for colour, width_px in ((RIM_BGR, layout.line_px + 2), (colour_bgr, layout.line_px)):
         cv2.polylines(picture, [fine], True, colour, width_px, cv2.LINE_AA, SUB_PIXEL_BITS)
 
 

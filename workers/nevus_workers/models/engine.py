@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
@@ -18,7 +19,9 @@ from nevus_core.errors import ModelError
 from nevus_core.records import KERAS_FILE
 from nevus_workers.models import architectures
 from nevus_workers.models.compiled import compile_model, gives_map
+from nevus_workers.models.explainer import Explainer
 from nevus_workers.models.keras_file import load_keras_file
+from nevus_workers.models.precision import FLOAT32, with_dtype
 from nevus_workers.models.preparation import prepare
 from nevus_workers.models.repository import verify_weights
 
@@ -30,10 +33,14 @@ if TYPE_CHECKING:
 
     from nevus_core.records import ModelCard
     from nevus_workers.models.answers import Answers
+    from nevus_workers.models.explanation import Explanation
 
 
 class Engine(Protocol):
-    """A model that answers batches. `prepare` may be called by many threads, `predict` and `warm` by one at a time."""
+    """A model that answers batches.
+
+    `prepare` and `explain` may be called by many threads, `predict` and `warm` by one at a time.
+    """
 
     @property
     def card(self) -> ModelCard:
@@ -53,6 +60,13 @@ class Engine(Protocol):
     def predict(self, batch: NDArray[Any]) -> Answers:
         """Returns the answers for 1..max_batch prepared images (n, height_px, width_px, 3), in their order."""
 
+    def explain(self, prepared: NDArray[Any]) -> Explanation:
+        """Returns what each cell of one prepared image (height_px, width_px, 3) did to the logit of its answer.
+
+        Beside a `predict` of another thread, whose answers it leaves as they are, to the bit. May take as long as 65
+        images, or wait for others who ask for the same.
+        """
+
     def warm(self) -> None:
         """Runs every batch size once, so that no request pays for a first time."""
 
@@ -65,20 +79,25 @@ class KerasEngine:
         weights_path: Compared with the card's digest before anything of it is read.
         max_batch: At least 1.
         strips: Into how many strips a single image is cut where the network allows it (TensorFlow only), one a core.
+        dtype: What the network computes in: "float32" or "bfloat16".
 
     Raises:
         ModelError: WEIGHTS_MISSING, WEIGHTS_SIZE_MISMATCH, WEIGHTS_DIGEST_MISMATCH; INVALID_MODEL_CARD where the
             architecture is unknown or inputs and outputs differ from the card's; MODEL_NOT_LOADED where the weights do
-            not fit the architecture, or the file is no model that may be loaded.
+            not fit the architecture, or the file is no model that may be loaded, or not in this type.
     """
 
-    def __init__(self, card: ModelCard, weights_path: Path, max_batch: int = 8, strips: int = 1) -> None:
+    def __init__(
+        self, card: ModelCard, weights_path: Path, max_batch: int = 8, strips: int = 1, dtype: str = FLOAT32
+    ) -> None:
         verify_weights(card, weights_path)
         self._card = card
         self._max_batch = max_batch
         self._strips = strips
-        self._model = load_model(card, weights_path)
+        self._model = with_dtype(load_model(card, weights_path), card, dtype)
         self._compiled: dict[np.dtype[Any], Callable[[NDArray[Any]], Answers]] = {}
+        self._passes = threading.Lock()
+        self._explainer = Explainer(self._model, max_batch, self._passes)
 
     @property
     def card(self) -> ModelCard:
@@ -118,7 +137,23 @@ class KerasEngine:
                 self._model, self._card, batch.dtype, backend=_import_backend(), strips=self._strips
             )
             self._compiled[batch.dtype] = compiled
-        return compiled(batch)
+        with self._passes:
+            return compiled(batch)
+
+    def explain(self, prepared: NDArray[Any]) -> Explanation:
+        """Returns what each cell of one image did to the logit of the positive class; see `Explanation`.
+
+        Where the network ends in a mean over a map and one dense logit, its class activation map: one pass, and the
+        first time a second or two to build it. Else occlusion sensitivity: the passes of 65 images, in batches of
+        max_batch. Either way one pass at a time, those of `predict` included.
+
+        Args:
+            prepared: uint8 or float32 (height_px, width_px, 3), as `prepare` made it; not modified.
+
+        Raises:
+            ArithmeticError: The network answered with something that is no number, or no probability.
+        """
+        return self._explainer.explain(prepared, self.predict, _import_backend())
 
     def warm(self) -> None:
         """Runs every batch size from 1 to max_batch once on black images."""

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from nevus_core.errors import InvalidRequest, ModelError
 from nevus_core.logs import get_logger
+from nevus_core.records import PIPELINE_VERSION
+from nevus_workers.imaging.reduction import shrink_for
 from nevus_workers.memory import resident_bytes
 from nevus_workers.models.batcher import Batcher
 from nevus_workers.models.engine import Engine, KerasEngine
+from nevus_workers.models.precision import FLOAT32
 
 if TYPE_CHECKING:
-    from nevus_core.records import ModelCard
+    from nevus_core.records import ImageInfo, ModelCard
     from nevus_workers.arrangement import Arrangement
     from nevus_workers.imaging.segmenter import Segmenters
     from nevus_workers.models.repository import Repository
@@ -31,11 +34,28 @@ class ServingModel:
 
     Attributes:
         bytes_taken: What it is counted with against `models_memory_mib`.
+        reduces: Whether large JPEGs may be decoded smaller for it.
+        dtype: What the network computes in.
     """
 
     engine: Engine
     batcher: Batcher
     bytes_taken: int = 0
+    reduces: bool = True
+    dtype: str = FLOAT32
+
+    def shrink(self, image: ImageInfo) -> int:
+        """Returns by how much an image's sides may be divided when it is decoded for this network alone."""
+        card = self.engine.card
+        if not self.reduces or card.resampling != "area":
+            return 1
+        return shrink_for(image, card.input_width_px, card.input_height_px)
+
+    @property
+    def pipeline_version(self) -> str:
+        """What results say made them: PIPELINE_VERSION, and what differs from the settings that it stands for."""
+        dtype = () if self.dtype == FLOAT32 else (self.dtype,)
+        return "+".join((PIPELINE_VERSION, *dtype, *(() if self.reduces else ("whole",))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +84,8 @@ class Loader:
         """
         began, before = time.monotonic(), resident_bytes()
         max_batch = self.arrangement.max_batch
-        engine = KerasEngine(card, self.repository.weights_path(card), max_batch, self.arrangement.strips)
+        arrangement, weights = self.arrangement, self.repository.weights_path(card)
+        engine = KerasEngine(card, weights, max_batch, arrangement.strips, arrangement.engine_dtype)
         check_segmenter(engine, self.segmenters)
         engine.warm()
         batcher = Batcher(engine.predict, max_batch, self.max_wait_s, on_pass=self.stats.passes_of(card.key))
@@ -73,10 +94,11 @@ class Loader:
             "model_ready",
             model=card.key,
             weights_sha256=card.weights_sha256,
+            dtype=arrangement.engine_dtype,
             s=round(time.monotonic() - began, 1),
             mib=bytes_taken >> 20,
         )
-        return ServingModel(engine, batcher, bytes_taken)
+        return ServingModel(engine, batcher, bytes_taken, arrangement.reduced_decode, arrangement.engine_dtype)
 
 
 def least_bytes(card: ModelCard) -> int:
