@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nevus.cli._batch import Batch
+from nevus.cli._ctrl_c import CtrlC
 from nevus.cli._inputs import Input, expand
 from nevus.cli._options import (
     TARGET_DEFAULT,
@@ -106,11 +107,13 @@ def _run(
 ) -> int:
     """Returns the exit code after every image has its outcome, or none can get one any more."""
     items = ((index, one.path) for index, one in enumerate(inputs))
-    with session(target) as client, watcher:
+    with session(target) as client, watcher, CtrlC() as ctrl_c:
         try:
             for index, update in client.analyze_many(items, in_flight=in_flight, timeout_s=timeout_s, **options):
+                ctrl_c.check()
                 watcher.update(index, update)
                 batch.take(client, index, update)
+            ctrl_c.check()
         except NevusError as error:
             batch.give_up(error)
             return max(batch.exit_code(), exit_code(error))
