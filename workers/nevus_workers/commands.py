@@ -92,15 +92,6 @@ def train(
     cache: Annotated[
         Path, typer.Option("--cache", metavar="DIR", help="Decoded images (derm-joint), shared by runs.")
     ] = Path("runs/cache"),
-    start: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            metavar="DIR",
-            help="Go on from this run of derm-joint for a few epochs with other draws (give another --seed), and keep "
-            "the mean of both.",
-        ),
-    ] = None,
     measure: Annotated[str, typer.Option("--measure", help="Split of the card's figures: test or val.")] = "test",
     licence: Annotated[str, typer.Option("--licence", help="What the data allow; goes into the card.")] = "Not stated.",
     note: Annotated[str, typer.Option("--note", help="About the data; goes into the card.")] = "",
@@ -121,9 +112,8 @@ def train(
     from nevus_workers.training.publish import publish
     from nevus_workers.training.run import train as train_model
 
-    run = run or Path("runs") / (name if start is None else f"{name}-further")
+    plan = _plan(name, models, epochs, data=data, run=run or Path("runs") / name, seed=seed, cache=cache)
     try:
-        plan = _plan(name, models, epochs, start, data=data, run=run, seed=seed, cache=cache)
         with TrainingBar() as bar:
             train_model(plan, bar)
         _say(f"Measuring on the {measure} images ...")
@@ -132,28 +122,19 @@ def train(
     except NevusError as error:
         _fail(error)
     except KeyboardInterrupt:
-        _say(f"Stopped. The last whole epoch is in {run}; the same command goes on from there.")
+        _say(f"Stopped. The last whole epoch is in {plan.run}; the same command goes on from there.")
         raise typer.Exit(130) from None
     folder = models / card.name / card.version
     _say(f"{card.key}: {measure} AUC {card.evaluation['auc']:.3f}; card and weights in {folder}.")
 
 
-def _plan(
-    name: str, models: Path, epochs: int | None, start: Path | None, *, cache: Path, **settings: Any
-) -> TrainingPlan:
+def _plan(name: str, models: Path, epochs: int | None, *, cache: Path, **settings: Any) -> TrainingPlan:
     """Returns the plan of a model by name, its own number of epochs where none is given."""
-    from nevus_workers.training.checkpoint import BEST_FILE
     from nevus_workers.training.plan import JointPlan, TrainingPlan
     from nevus_workers.training.pretrained import PRETRAINED_FILE
 
     if epochs is not None:
         settings["epochs"] = epochs
-    if start is not None:
-        if name != "derm-joint":
-            raise typer.BadParameter("only a run of derm-joint can be gone on from.", param_hint="--from")
-        if not (start / BEST_FILE).is_file():
-            raise typer.BadParameter(f"{start} holds no run with a finished epoch.", param_hint="--from")
-        return JointPlan.further(start / BEST_FILE, cache=cache, **settings)
     if name == "derm-joint":
         return JointPlan(cache=cache, pretrained=models / PRETRAINED_FILE, **settings)
     if name == "notebook-cnn":

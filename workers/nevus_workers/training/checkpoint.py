@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from nevus_workers.training.recipe import Trainee
 
 
-BEST_FILE = "best.npz"
 _EXTRA = "extra-"
 """Before the names of what a trainee stores beside its model."""
 
@@ -42,20 +41,6 @@ class EpochFigures:
     learning_rate: float
     seconds: float
     val_jaccard: float | None = None
-
-
-def restore_weights(best: Path, model: Any) -> None:
-    """Puts the weights of a run's `best.npz` into a built model.
-
-    Raises:
-        SettingsError: they are of another model, or of another number of diagnoses.
-    """
-    with np.load(best) as stored:
-        weights = [stored[f"w{index}"] for index in range(len(stored.files))]
-    if [array.shape for array in weights] != [tuple(variable.shape) for variable in model.weights]:
-        message = f"The weights in {best.parent.name}/{best.name} are those of another model."
-        raise SettingsError(message)
-    model.set_weights(weights)
 
 
 class Checkpoint:
@@ -81,7 +66,7 @@ class Checkpoint:
     @property
     def best_path(self) -> Path:
         """`best.npz`; there once an epoch has ended."""
-        return self._run / BEST_FILE
+        return self._run / "best.npz"
 
     @property
     def log_path(self) -> Path:
@@ -107,7 +92,7 @@ class Checkpoint:
         """Writes the state after an epoch; the best weights first, where this epoch is the best."""
         model = trainee.model
         if history[-1].val_auc >= max(figures.val_auc for figures in history):
-            self._save_arrays(BEST_FILE, {f"w{index}": array for index, array in enumerate(trainee.judged())})
+            self._save_arrays("best.npz", {f"w{index}": array for index, array in enumerate(trainee.judged())})
         weights = {f"w{index}": array for index, array in enumerate(model.get_weights())}
         optimizer = {f"o{index}": np.asarray(variable) for index, variable in enumerate(model.optimizer.variables)}
         extras = {f"{_EXTRA}{name}": array for name, array in trainee.extras().items()}
@@ -128,7 +113,8 @@ class Checkpoint:
         if not self.best_path.exists():
             message = "The run folder has no finished epoch yet; there is nothing to publish."
             raise SettingsError(message)
-        restore_weights(self.best_path, model)
+        with np.load(self.best_path) as stored:
+            model.set_weights([stored[f"w{index}"] for index in range(len(model.weights))])
 
     def _save_arrays(self, name: str, arrays: dict[str, Any]) -> None:
         part = self._run / f"{name}.part"

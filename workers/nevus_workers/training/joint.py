@@ -1,8 +1,7 @@
 """Training `derm-joint`: class and mask at once, from ImageNet weights, on strongly varied images.
 
 Images without a mask train the class alone: their weight in the mask's loss is 0. What is measured and kept is a
-running mean of the weights, which forgets a single step's noise; in a run that goes on from another's weights, the mean
-of it and those.
+running mean of the weights, which forgets a single step's noise.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from nevus_workers.models.derm_joint import MASK_STRIDE, SIDE_PX, trainable
 from nevus_workers.training import dataset, figures
 from nevus_workers.training.augment import augment
 from nevus_workers.training.cache import cached_images, cached_masks
-from nevus_workers.training.checkpoint import restore_weights
 from nevus_workers.training.losses import mask_loss
 from nevus_workers.training.pretrained import load_encoder
 from nevus_workers.training.recipe import Measured, Step
@@ -57,7 +55,8 @@ class JointTrainee:
         self._val_masks = cached_masks(self._val, SIDE_PX, plan.cache)
         self._diagnoses = diagnosis_names(self._train)
         self._model = trainable(max(1, len(self._diagnoses)), dropout=plan.dropout, drop_path=plan.drop_path)
-        self._start = self._load_start()
+        if plan.pretrained is not None:
+            load_encoder(self._model, plan.pretrained)
         _compile(
             self._model,
             keras.optimizers.AdamW(plan.learning_rate, weight_decay=plan.weight_decay, global_clipnorm=1.0),
@@ -101,9 +100,9 @@ class JointTrainee:
             yield Step(len(images), float(loss[0] if isinstance(loss, (list, tuple)) else loss), rate)
 
     def measure(self) -> Measured:
-        """Returns what the validation split says of the weights that are kept, at the size that serves."""
+        """Returns what the validation split says of the running mean, at the size that serves."""
         kept = self._model.get_weights()
-        self._model.set_weights(self.judged())
+        self._model.set_weights(self._average)
         logits, masks = predict(self._model, self._val_images, self._plan.batch_size)
         self._model.set_weights(kept)
         truth = dataset.labels(self._val)
@@ -116,10 +115,8 @@ class JointTrainee:
         )
 
     def judged(self) -> list[NDArray[Any]]:
-        """Returns the running mean of the weights, or the mean of it and the weights that the run started from."""
-        if self._start is None:
-            return self._average
-        return [(before + since) / 2 for before, since in zip(self._start, self._average, strict=True)]
+        """Returns the running mean of the weights."""
+        return self._average
 
     def extras(self) -> dict[str, NDArray[np.floating]]:
         """Returns the running mean."""
@@ -128,16 +125,6 @@ class JointTrainee:
     def restore(self, extras: dict[str, NDArray[np.floating]]) -> None:
         """Takes the running mean back."""
         self._average = [extras[f"average{index}"] for index in range(len(self._average))]
-
-    def _load_start(self) -> list[NDArray[Any]] | None:
-        """Loads what the run starts from; returns the weights of the run that it goes on from, if it does."""
-        plan = self._plan
-        if plan.start is not None:
-            restore_weights(plan.start, self._model)
-            return list(self._model.get_weights())
-        if plan.pretrained is not None:
-            load_encoder(self._model, plan.pretrained)
-        return None
 
     def _draw(self, epoch: int) -> list[int]:
         rng = np.random.default_rng([self._plan.seed, epoch])

@@ -52,13 +52,15 @@ class JointProduct:
         checkpoint.restore_best(trained)
         self._network = derm_joint.derm_joint()
         fold_norms(trained, self._network)
-        pretrained = plan.pretrained is not None or plan.start is not None
+        start = "from random weights" if plan.pretrained is None else "from ImageNet weights"
         self._facts = Facts(
             name=NAME,
             title="One network for mask and class",
             description=(
                 f"EfficientNet-Lite0 with a light mask decoder and a class head (224x224 pixels, red-green-blue): one "
-                f"pass gives the lesion's mask and the probability of malignant. {_history(plan)}"
+                f"pass gives the lesion's mask and the probability of malignant. Trained {start} with `nevus train`: "
+                f"{plan.epochs} epochs planned, seed {plan.seed}, AdamW, running mean of the weights, best epoch by "
+                f"validation AUC:"
             ),
             limitations=LIMITATIONS,
             side_px=derm_joint.SIDE_PX,
@@ -66,7 +68,7 @@ class JointProduct:
             colour_order=COLOUR_ORDER,
             resampling=RESAMPLING,
             segmenter=NETWORK,
-            starting_weights=STARTING_WEIGHTS if pretrained else "",
+            starting_weights="" if plan.pretrained is None else STARTING_WEIGHTS,
         )
 
     @property
@@ -127,18 +129,3 @@ class JointProduct:
             ]
             sizes = [(int(image.shape[0]), int(image.shape[1])) for image in images]
             yield part, sizes, self._network.predict_on_batch(np.stack(prepared).astype(np.float32))
-
-
-def _history(plan: JointPlan) -> str:
-    """Returns how the network was trained, as the card tells it."""
-    if plan.start is not None:
-        return (
-            f"The mean of two networks' weights: one trained from ImageNet weights, and one that went on from its best "
-            f"epoch for {plan.epochs} epochs with seed {plan.seed} (`nevus train --from`; AdamW, running mean of the "
-            f"weights, best epoch by validation AUC):"
-        )
-    start = "from random weights" if plan.pretrained is None else "from ImageNet weights"
-    return (
-        f"Trained {start} with `nevus train`: {plan.epochs} epochs planned, seed {plan.seed}, AdamW, running mean of "
-        f"the weights, best epoch by validation AUC:"
-    )

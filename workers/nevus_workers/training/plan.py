@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-FURTHER_EPOCHS, FURTHER_RATE = 6, 2e-4
-"""Of a run that goes on from another's weights: long enough to come to another place nearby, and to rest there."""
 UNDECISIVE = {"data", "run", "threads", "cache", "pretrained"}
 """What of a plan does not decide its weights: where things lie, and how fast it goes."""
 
@@ -59,8 +57,6 @@ class JointPlan(TrainingPlan):
     Attributes:
         cache: Folder for decoded images; runs on the same data may share it.
         pretrained: The encoder's ImageNet weights; None to start from random ones.
-        start: Best weights of an earlier run to go on from, `best.npz`, in place of `pretrained`; what is kept is the
-            mean of those weights and this run's (see `further`).
         stages: Share of the epochs and side of the images in px (divisible by 32), one after the other. Small images
             first: most is learned there, at half the cost.
         warm_share: Of the run, for the learning rate to rise.
@@ -77,7 +73,6 @@ class JointPlan(TrainingPlan):
     benign_per_malignant: float = 3.0
     cache: Path = Path("runs/cache")
     pretrained: Path | None = None
-    start: Path | None = None
     stages: tuple[tuple[float, int], ...] = ((0.7, 160), (0.18, 192), (0.12, 224))
     warm_share: float = 0.04
     weight_decay: float = 0.02
@@ -91,24 +86,7 @@ class JointPlan(TrainingPlan):
     def decisive(self) -> dict[str, Any]:
         """Returns what decides the weights, by name: of the pretrained ones only whether there are any."""
         # No super() without arguments: a dataclass with slots is not the class that the compiler saw.
-        settings = TrainingPlan.decisive(self) | {"from_scratch": self.pretrained is None and self.start is None}
-        del settings["start"]
-        if self.start is not None:
-            settings["start_sha256"] = hashlib.sha256(self.start.read_bytes()).hexdigest()
-        return settings
-
-    @classmethod
-    def further(cls, start: Path, **settings: Any) -> JointPlan:
-        """Returns the plan of a short run that goes on from another's best weights, with other draws.
-
-        The mean of two such networks' weights is better than either (Izmailov et al. 2018, "Averaging weights leads to
-        wider optima and better generalization"), at the cost of one.
-
-        Args:
-            start: The other run's `best.npz`.
-            settings: As the class takes them; give another seed than the other run's.
-        """
-        return cls(start=start, **{"epochs": FURTHER_EPOCHS, "learning_rate": FURTHER_RATE, **settings})
+        return TrainingPlan.decisive(self) | {"from_scratch": self.pretrained is None}
 
     def side_px(self, epoch: int) -> int:
         """Returns the side of the training images of an epoch, which counts from 0."""

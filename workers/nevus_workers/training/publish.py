@@ -6,7 +6,7 @@ once, by the very network that is saved; or of the validation split, where the t
 
 from __future__ import annotations
 
-import csv
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,6 @@ import numpy as np
 from nevus_core.records import ModelCard
 from nevus_workers.training import curves, dataset, figures
 from nevus_workers.training.checkpoint import Checkpoint
-from nevus_workers.training.plan import JointPlan
 from nevus_workers.training.product import finish
 
 if TYPE_CHECKING:
@@ -92,25 +91,9 @@ def publish(
         weights = Path(scratch) / card.weights
         product.network.save_weights(weights)
         card = repository.publish(card, weights)
-    _write_log(plan, checkpoint, folder / LOG_FILE)
-    curves.draw(folder / LOG_FILE, folder / CURVES_FILE)
+    shutil.copyfile(checkpoint.log_path, folder / LOG_FILE)
+    curves.draw(checkpoint.log_path, folder / CURVES_FILE)
     return card
-
-
-def _write_log(plan: TrainingPlan, checkpoint: Checkpoint, path: Path) -> None:
-    """Writes the run's log; a run that went on from another one's weights continues that one's, if it is there."""
-    logs = [checkpoint.log_path]
-    if isinstance(plan, JointPlan) and plan.start is not None:
-        logs = [log for log in (plan.start.with_name(checkpoint.log_path.name), *logs) if log.is_file()]
-    rows: list[dict[str, str]] = []
-    for log in logs:
-        with log.open(newline="", encoding="utf-8") as lines:
-            before = len(rows)
-            rows += [row | {"epoch": str(before + int(row["epoch"]))} for row in csv.DictReader(lines)]
-    with path.open("w", newline="", encoding="utf-8") as lines:
-        writer = csv.DictWriter(lines, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def evaluate(product: Product, val: Sequence[Sample], measured: Sequence[Sample]) -> Evaluation:

@@ -9,12 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from nevus_core.errors import SettingsError
 from nevus_workers.imaging.lesion_map import segment_map
 from nevus_workers.models import architectures
 from nevus_workers.models.repository import Repository
 from nevus_workers.training import dataset, run
-from nevus_workers.training.checkpoint import BEST_FILE, Checkpoint, EpochFigures
 from nevus_workers.training.joint import JointTrainee, diagnosis_names, mean_jaccard
 from nevus_workers.training.losses import mask_loss
 from nevus_workers.training.plan import JointPlan, Progress
@@ -93,44 +91,6 @@ def test_fingerprint(tmp_path: Path) -> None:
     assert plan.fingerprint == same.fingerprint
     assert plan_for(tmp_path, tmp_path / "a", pretrained=None).fingerprint != plan.fingerprint
     assert plan_for(tmp_path, tmp_path / "a", pretrained=tmp_path, dropout=0.1).fingerprint != plan.fingerprint
-
-
-def test_going_on_from_another_run(finished: tuple[JointPlan, list[Progress]], tiny_data: Path, tmp_path: Path) -> None:
-    """Proves that a further run starts at the other's best weights, and that the mean of both is judged and kept."""
-    first, _ = finished
-    best = first.run / BEST_FILE
-    settings = {"batch_size": 4, "stages": ((1.0, 32),), "cache": tmp_path / "cache", "seed": 21}
-    plan = JointPlan.further(best, data=tiny_data, run=tmp_path / "further", **settings)
-    assert (plan.epochs, plan.learning_rate) == (6, 2e-4)
-    trainee = JointTrainee(plan)
-    with np.load(best) as stored:
-        before = [stored[f"w{index}"] for index in range(len(stored.files))]
-    assert all(np.array_equal(*pair) for pair in zip(trainee.model.get_weights(), before, strict=True))
-    trainee._average = [array + 1 for array in before]
-    assert all(np.allclose(kept, array + 0.5, atol=1e-3) for kept, array in zip(trainee.judged(), before, strict=True))
-    trainee._average = before
-    Checkpoint(plan).save(trainee, [EpochFigures(1, 0.5, 0.5, 0.9, 0.1, 1e-4, 2.0, 0.8)])
-    card = publish(plan, Repository(tmp_path / "models"), version="1", measure_on="val")
-    assert "mean of two networks' weights" in card.description
-    assert "Apache-2.0" in card.starting_weights
-    log = (tmp_path / "models" / "derm-joint" / "1" / "training.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in log] == ["epoch", "1", "2", "3"]
-
-
-def test_the_other_runs_weights_make_another_plan(tmp_path: Path) -> None:
-    """Proves that a further run is told apart by what it starts from, and not by where that lies."""
-    for name, data in (("a", b"1"), ("b", b"1"), ("c", b"2")):
-        (tmp_path / name).write_bytes(data)
-    a, b, c = (JointPlan.further(tmp_path / name, data=tmp_path, run=tmp_path).fingerprint for name in "abc")
-    assert a == b != c
-
-
-def test_weights_of_another_model_are_refused(tiny_data: Path, tmp_path: Path) -> None:
-    """Proves that a further run says what is wrong, instead of failing in the middle of Keras."""
-    np.savez(tmp_path / "best.npz", w0=np.zeros(3))
-    settings = {"stages": ((1.0, 32),), "cache": tmp_path / "cache"}
-    with pytest.raises(SettingsError, match="another model"):
-        JointTrainee(JointPlan.further(tmp_path / "best.npz", data=tiny_data, run=tmp_path / "run", **settings))
 
 
 def test_images_without_a_mask_train_the_class_alone(tiny_data: Path, tmp_path: Path) -> None:
