@@ -39,6 +39,7 @@ WIDE_BOUNDS = {
     "MAX_HELD_BYTES_PER_TENANT": str(16 * 2**30),
     "QUEUE_TTL_S": "86400",
     "EXECUTION_TIMEOUT_S": "600",
+    "DEFAULT_MODEL": made_up.CARD.name,
 }
 """Settings without NEVUS_: no measurement here is about refusals."""
 

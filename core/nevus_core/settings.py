@@ -50,7 +50,7 @@ class CommonSettings(msgspec.Struct, frozen=True):
     """Largest width x height, read from the header before anything is decoded; the worker's decoder keeps to it too."""
     execution_timeout_max_s: Seconds = 600.0
     """The longest `execution_timeout` that a request may ask for; the broker's visibility timeout is three times it."""
-    default_model: Annotated[str, Meta(pattern=r"^[a-z0-9-]+(@([0-9.]+|latest))?$")] = "notebook-cnn"
+    default_model: Annotated[str, Meta(pattern=r"^[a-z0-9-]+(@([0-9.]+|latest))?$")] = "derm-joint"
     """Model of requests that name none: `NAME` or `NAME@latest`, the newest version that is served, or `NAME@VERSION`.
     Workers load it first."""
     log_level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"

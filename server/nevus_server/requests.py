@@ -74,7 +74,7 @@ def model_of(name: str) -> tuple[str, str]:
     """
     match = _MODEL_NAME.fullmatch(name)
     if match is None:
-        description = "must look like models/notebook-cnn or models/notebook-cnn/versions/1."
+        description = "must look like models/derm-joint or models/derm-joint/versions/1."
         raise InvalidRequest([Violation("name", "INVALID_NAME", description)])
     return match[1], "" if match[2] in {None, LATEST} else match[2]
 

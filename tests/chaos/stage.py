@@ -30,6 +30,8 @@ from nevus_server.probe import ready
 TOP = Path(__file__).parent.parent.parent
 START_LIMIT_S = 90.0
 STOP_LIMIT_S = 40.0
+MODEL = {"NEVUS_DEFAULT_MODEL": "notebook-cnn", "NEVUS_SERVE_MODELS": "notebook-cnn"}
+"""One model: how soon a killed worker is back is compared from run to run."""
 
 
 @dataclass(slots=True)
@@ -228,8 +230,8 @@ class Stage:
     def _actor(self, name: str, words: tuple[str, ...], target: str = "") -> Actor:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("NEVUS_")}
         own = {f"NEVUS_{key}": value for key, value in self.settings.items()}
-        environ = {**kept, "NEVUS_REDIS_URL": self.broker.url, "NEVUS_MODELS": str(TOP / "models"), **own}
-        return Actor(name, words, environ, self.folder / f"{name}.log", target)
+        ours = {"NEVUS_REDIS_URL": self.broker.url, "NEVUS_MODELS": str(TOP / "models"), **MODEL}
+        return Actor(name, words, {**kept, **ours, **own}, self.folder / f"{name}.log", target)
 
     def _bury(self, actor: Actor) -> None:
         if actor.process is None:

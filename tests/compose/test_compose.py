@@ -132,6 +132,7 @@ def test_every_worker_does_a_share(stack: Stack, images: list[Path]) -> None:
     print(f"{len(jobs)} images in {time.monotonic() - began:.1f} s, shares {sorted(shares.values())}")  # noqa: T201  # figures for whoever runs it with -s
     assert jobs.keys() == {path.name for path in images}
     assert {job.state for job in jobs.values()} == {JOB_STATE_SUCCEEDED}
+    assert {job.result.provenance.model for job in jobs.values()} == {"derm-joint"}  # as shipped
     assert len(shares) == WORKERS
 
 

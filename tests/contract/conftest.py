@@ -12,6 +12,7 @@ from nevus.v1.analysis_service_pb2_grpc import AnalysisServiceStub
 from nevus.v1.model_service_pb2_grpc import ModelServiceStub
 from nevus_core.settings import ServerSettings, load_settings
 from nevus_server.main import serving
+from support import made_up
 from support.images import drawn_png
 from support.scripted_worker import ScriptedWorker
 
@@ -25,6 +26,7 @@ def settings(broker_url: str, key_prefix: str) -> ServerSettings:
         listen="127.0.0.1:0",
         redis_url=broker_url,
         key_prefix=key_prefix,
+        default_model=made_up.CARD.name,
         drain_s=2.0,
         probe_period_s=0.0,
         wait_cap_s=5.0,

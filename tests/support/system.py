@@ -1,4 +1,4 @@
-"""The whole system as a person starts it: `nevus up` in processes of its own, with the model that comes with nevus."""
+"""The whole system as a person starts it: `nevus up` in processes of its own, with models that come with nevus."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from pathlib import Path
 TOP = Path(__file__).parent.parent.parent
 START_LIMIT_S = 120
 BIN = Path(sys.executable).parent
+NOTEBOOK = {"NEVUS_DEFAULT_MODEL": "notebook-cnn", "NEVUS_SERVE_MODELS": "notebook-cnn"}
+"""One model, so that workers start soon: for tests of the system, to which it does not matter which one."""
+SHIPPED: Mapping[str, str] = {}
+"""No word about models: what a deployment does by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,8 @@ def environ(target: str, settings: Mapping[str, str] | None = None) -> dict[str,
 
 
 @contextlib.contextmanager
-def running(folder: Path, workers: int, settings: Mapping[str, str] | None = None) -> Iterator[System]:
-    """Runs `nevus up` while the context lasts."""
+def running(folder: Path, workers: int, settings: Mapping[str, str] = NOTEBOOK) -> Iterator[System]:
+    """Runs `nevus up` while the context lasts; settings of a test's own take the place of NOTEBOOK."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{probe.getsockname()[1]}"

@@ -13,7 +13,7 @@ from nevus import Client
 from nevus_workers.models.card import write_card
 from nevus_workers.models.repository import Repository
 from support.lesions import lesion_jpeg
-from support.system import TOP, running
+from support.system import NOTEBOOK, TOP, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -26,7 +26,7 @@ def test_jobs_find_the_worker_that_holds_their_version(tmp_path: Path) -> None:
     card = repository.root / "notebook-cnn" / "2" / "model.toml"
     card.unlink()
     write_card(card, msgspec.structs.replace(repository.resolve("notebook-cnn", "1"), version="2"))
-    both = {"NEVUS_MODELS": str(repository.root), "NEVUS_MAX_BATCH": "2"}
+    both = {**NOTEBOOK, "NEVUS_MODELS": str(repository.root), "NEVUS_MAX_BATCH": "2"}
     first = {**both, "NEVUS_SERVE_MODELS": "notebook-cnn@1"}
     second = {**both, "NEVUS_SERVE_MODELS": "notebook-cnn@2"}
     with (

@@ -17,7 +17,7 @@ def build_app() -> typer.Typer:
     """Returns the group `nevus models`."""
     app = typer.Typer(help="Models: what is served, and what is known of it.", no_args_is_help=True)
     app.command("list")(list_models)
-    app.command("show", epilog="Example: nevus models show notebook-cnn@1")(show)
+    app.command("show", epilog="Example: nevus models show derm-joint@1")(show)
     return app
 
 

@@ -20,7 +20,7 @@ from nevus_core.settings import WorkerSettings
 from nevus_workers.models.library import Library
 from nevus_workers.models.repository import Repository
 from nevus_workers.models.serving import Loader, least_bytes
-from nevus_workers.models.wanted import Wish, shadow_key, wishes
+from nevus_workers.models.wanted import LATEST, Wish, shadow_key, wishes
 
 log = get_logger("models")
 
@@ -115,6 +115,8 @@ class Librarian:
             refusals += refused
         if served:
             self.library.arrange(served, self._shadow(settings))
+            if strict and not _default_among(served, settings):
+                log.warning("default_model_not_served", default_model=settings.default_model, serving=served)
         elif strict:
             raise next(iter(refusals), _nothing(settings))
         else:
@@ -225,6 +227,14 @@ def reread(load: Callable[[], WorkerSettings], known: WorkerSettings) -> Callabl
     return settings
 
 
+def _default_among(served: Sequence[str], settings: WorkerSettings) -> bool:
+    """Returns whether one of `name@version` answers where a request names no model."""
+    name, _, version = settings.default_model.partition("@")
+    if version in {"", LATEST}:
+        return any(key.startswith(f"{name}@") for key in served)
+    return settings.default_model in served
+
+
 def _files(folder: Path) -> Files:
     """Returns what to know a version's files by; empty where there is none."""
     if not folder.is_dir():
@@ -235,7 +245,8 @@ def _files(folder: Path) -> Files:
 
 def _nothing(settings: WorkerSettings) -> ModelError:
     return ModelError(
-        f"There is no model with weights in {settings.models}. Train one (`nevus train notebook-cnn`) or fetch one "
-        "(`nevus models fetch notebook-cnn`), or name another folder with NEVUS_MODELS.",
+        f"There is no model with weights in {settings.models}. Train one (`nevus train derm-joint`), fetch "
+        "one (`nevus models fetch notebook-cnn`, served with NEVUS_DEFAULT_MODEL=notebook-cnn), or name another folder "
+        "with NEVUS_MODELS.",
         reason="MODEL_NOT_FOUND",
     )

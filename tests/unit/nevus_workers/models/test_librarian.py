@@ -137,6 +137,29 @@ def test_nothing_to_serve(shelf: Shelf) -> None:
     assert caught.value.reason == "INVALID_MODEL_CARD"
 
 
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ({}, False),
+        ({"default_model": "tiny@latest"}, False),
+        ({"default_model": "tiny@1"}, False),
+        ({"default_model": "tiny@2", "serve_models": "tiny@1"}, True),
+        ({"default_model": "other"}, True),
+    ],
+)
+def test_a_worker_without_the_default_model_says_so(
+    shelf: Shelf, told: list[Any], settings: dict[str, str], warned: bool
+) -> None:
+    """Proves that it serves, and names what requests without a model would get from others only."""
+    put_tiny(shelf.root, "1")
+    shelf.set(**settings)
+    shelf.librarian.open()
+    shelf.librarian.look()
+    assert shelf.served == ["tiny@1"]
+    facts = {"default_model": shelf.settings.default_model, "serving": ["tiny@1"]}
+    assert told == ([("default_model_not_served", facts)] if warned else [])
+
+
 def test_a_repository_that_is_away_changes_nothing(shelf: Shelf, told: list[Any]) -> None:
     """Proves that a worker serves on while the disk with its models is gone."""
     put_tiny(shelf.root)
