@@ -15,13 +15,14 @@ from pathlib import Path
 from bench.ceiling import ceiling
 from bench.children import TOP
 from bench.compare import compare
-from bench.images import copy_folder, draw_folder
+from bench.images import folders
 from bench.machine import machine
 from bench.picture import draw
 from bench.report import print_compared, print_runs, write_json
 from bench.run import measure
 from bench.served import served
-from bench.words import numbers, setting, sizes, stop_on_signals
+from bench.subject import MODEL, choose
+from bench.words import numbers, say, setting, sizes, stop_on_signals
 from nevus.cli.bench import MOST_FILES
 
 OUT = TOP / "bench" / "out"
@@ -42,19 +43,14 @@ def main() -> int:
         return 1
 
 
-def say(text: str) -> None:
-    """Tells the person at the terminal how far it is."""
-    print(f"bench: {text}", file=sys.stderr, flush=True)
-
-
 def _measure(words: argparse.Namespace, folder: Path) -> int:
     """Compares ceiling and served system; prints, writes and draws what came of it. Returns the exit code."""
-    sizes = _folders(words, folder)
+    subject, sizes = choose(words.models, words.model), folders(words, folder)
     plan = {"seconds": words.seconds, "rounds": words.rounds}
     with ExitStack() as undo:
-        say("loading the models, in-process and served")
-        bound = undo.enter_context(ceiling(words.models, with_alone=1 in words.in_flight))
-        system = undo.enter_context(served(folder, words.models, workers=words.workers, settings=words.set))
+        say(f"loading {subject}, in-process and served")
+        bound = undo.enter_context(ceiling(subject, with_alone=1 in words.in_flight))
+        system = undo.enter_context(served(folder, subject, workers=words.workers, settings=words.set))
         say(f"ready; worker processes: {system.workers}")
         runs = [
             measure(bound, system, images, size=size, in_flight=in_flight, say=say, **plan)
@@ -62,15 +58,15 @@ def _measure(words: argparse.Namespace, folder: Path) -> int:
             for in_flight in words.in_flight
         ]
     facts = machine()
-    print_runs(runs, facts)
-    write_json(words.json, [run.line() for run in runs], facts, settings=words.set, **plan)
-    draw(words.picture, runs)
+    print_runs(runs, subject, facts)
+    write_json(words.json, [run.line() for run in runs], facts, settings=words.set, **subject.facts, **plan)
+    draw(words.picture, runs, subject)
     return 1 if any(run.errors for run in runs) else 0
 
 
 def _compare(words: argparse.Namespace, folder: Path) -> int:
     """Compares systems with other numbers of workers; prints and writes what came of it. Returns the exit code."""
-    sizes = _folders(words, folder)
+    subject, sizes = choose(words.models, words.model), folders(words, folder)
     plan = {"seconds": words.seconds, "rounds": words.rounds}
     with ExitStack() as undo:
         systems = []
@@ -78,7 +74,7 @@ def _compare(words: argparse.Namespace, folder: Path) -> int:
             say(f"starting a system with {number} worker process(es)")
             own = folder / f"workers-{number}"
             own.mkdir()
-            systems.append(undo.enter_context(served(own, words.models, workers=number, settings=words.set)))
+            systems.append(undo.enter_context(served(own, subject, workers=number, settings=words.set)))
         found = [
             one
             for size, images in sizes.items()
@@ -86,21 +82,10 @@ def _compare(words: argparse.Namespace, folder: Path) -> int:
             for one in compare(systems, images, size=size, in_flight=in_flight, say=say, **plan)
         ]
     facts = machine()
-    print_compared(found, facts)
-    write_json(words.json, [], facts, compared=[one.line() for one in found], settings=words.set, **plan)
+    print_compared(found, subject, facts)
+    compared = [one.line() for one in found]
+    write_json(words.json, [], facts, compared=compared, settings=words.set, **subject.facts, **plan)
     return 1 if any(one.errors for one in found) else 0
-
-
-def _folders(words: argparse.Namespace, folder: Path) -> dict[str, Path]:
-    """Returns the images by size: the ones of `--data`, or drawn now."""
-    if words.data:
-        return {"data": copy_folder(folder / "real", words.data)}
-    folders = {}
-    for width_px, height_px in words.size:
-        name = f"{width_px}x{height_px}"
-        say(f"drawing {words.images} images of {name}")
-        folders[name] = draw_folder(folder / name, (width_px, height_px), words.images)
-    return folders
 
 
 def _words() -> argparse.Namespace:
@@ -112,6 +97,7 @@ def _words() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, help="worker processes; default: what `nevus up` chooses")
     parser.add_argument("--images", type=int, default=20, metavar="N", help="drawn of each size")
     parser.add_argument("--data", type=Path, metavar="DIR", help="real images instead of drawn ones")
+    parser.add_argument("--model", default=MODEL, metavar="NAME[@VERSION]", help="with its card's segmenter")
     parser.add_argument("--models", type=Path, default=TOP / "models", metavar="DIR")
     parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE", help="NEVUS_NAME")
     parser.add_argument("--json", type=Path, default=OUT / "bench.json", metavar="FILE")

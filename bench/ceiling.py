@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.children import Child, child, hear, tell
+from bench.subject import Subject
 
 BATCH = 8
-SEGMENTER = "otsu"
 LEAD_S = 0.5
 """Between the order and the window: every process has begun by then, and the caches are warm."""
 
@@ -31,11 +31,13 @@ class CeilingFigures:
         images_per_s: Of all processes together.
         cpu_ms_per_image: Processor time.
         p50_ms: Median time of one image; meant for one in flight, for it is the time of a batch over its images.
+        steps_ms: Processor time an image by step of `bench.work`; the rest of cpu_ms_per_image is between them.
     """
 
     images_per_s: float
     cpu_ms_per_image: float
     p50_ms: float
+    steps_ms: Mapping[str, float]
 
 
 def cores() -> int:
@@ -87,26 +89,33 @@ class Ceiling:
 
 
 @contextmanager
-def ceiling(models: Path, *, with_alone: bool) -> Iterator[Ceiling]:
-    """Yields the ceiling's processes, loaded and warm; ends them afterwards."""
+def ceiling(subject: Subject, *, with_alone: bool = False, processes: int | None = None) -> Iterator[Ceiling]:
+    """Yields the ceiling's processes, loaded and warm; ends them afterwards.
+
+    Args:
+        subject: What they all do.
+        with_alone: Whether one in flight is measured too.
+        processes: How many share the work of many in flight. Default: one a core.
+    """
     with ExitStack() as undo:
-        crew = [_start(undo, models, threads=1, batch=BATCH) for _ in range(cores())]
-        alone = [_start(undo, models, threads=cores(), batch=1)] if with_alone else []
+        crew = [_start(undo, subject, threads=1, batch=BATCH) for _ in range(processes or cores())]
+        alone = [_start(undo, subject, threads=cores(), batch=1)] if with_alone else []
         for process in (*crew, *alone):
             hear(process)
         yield Ceiling(Arrangement(crew, BATCH), Arrangement(alone, 1) if alone else None)
 
 
-def _start(undo: ExitStack, models: Path, *, threads: int, batch: int) -> Child:
-    words = ["-m", "bench.ceiling_child", "--models", models, "--segmenter", SEGMENTER]
-    words += ["--threads", threads, "--batch", batch]
-    return undo.enter_context(child([str(word) for word in words]))
+def _start(undo: ExitStack, subject: Subject, *, threads: int, batch: int) -> Child:
+    words = ["-m", "bench.ceiling_child", *subject.words, "--threads", str(threads), "--batch", str(batch)]
+    return undo.enter_context(child(words, environ={**os.environ, "OPENBLAS_NUM_THREADS": "1"}))  # as a worker has it
 
 
 def _together(answers: Sequence[dict[str, Any]], batch: int) -> CeilingFigures:
     images = sum(answer["images"] for answer in answers)
+    steps = answers[0]["steps_s"]
     return CeilingFigures(
         images_per_s=sum(answer["images"] / answer["seconds"] for answer in answers),
         cpu_ms_per_image=1e3 * sum(answer["cpu_s"] for answer in answers) / images,
         p50_ms=statistics.median(lap for answer in answers for lap in answer["batches_ms"]) / batch,
+        steps_ms={step: 1e3 * sum(answer["steps_s"][step] for answer in answers) / images for step in steps},
     )

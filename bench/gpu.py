@@ -1,8 +1,8 @@
 """The whole system on a machine with a GPU, and what bounds it: `PYTHONPATH=tests:. python -m bench.gpu`.
 
-Finds a Keras backend that can use the card, and has the workers use it. Measures the parts alone first: decode +
-segment + prepare on all cores, and the engine at several batch sizes. Then `nevus up`, set up for a GPU, is loaded with
-`nevus bench` while nvidia-smi is sampled. `--any-device` runs all this without a GPU, to try it out.
+Finds a Keras backend that can use the card, and has the workers use it. Measures the parts alone first: what is done
+beside the network on all cores, and the engine at several batch sizes. Then `nevus up`, set up for a GPU, is loaded
+with `nevus bench` while nvidia-smi is sampled. `--any-device` runs all this without a GPU, to try it out.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from bench.machine import machine
 from bench.report import console, write_json
 from bench.run import rounded, warm_up_s
 from bench.served import Served, ServedFigures, served
-from bench.words import numbers, setting, sizes, stop_on_signals
+from bench.subject import MODEL, Subject, choose
+from bench.words import numbers, say, setting, sizes, stop_on_signals
 from nevus_core.settings import WorkerSettings
 
 NO_DEVICE = 2
@@ -70,11 +71,6 @@ def main() -> int:
         return 1
 
 
-def say(text: str) -> None:
-    """Tells the person at the terminal how far it is."""
-    print(f"bench: {text}", file=sys.stderr, flush=True)
-
-
 def gpu_settings(max_batch: int, count: int) -> dict[str, str]:
     """Returns NEVUS_* for a worker with a GPU on a machine of `count` cores.
 
@@ -92,6 +88,7 @@ class Bench:
     """What was asked for, and what is watched meanwhile."""
 
     words: argparse.Namespace
+    subject: Subject
     settings: Mapping[str, str]
     sampler: Sampler
 
@@ -168,33 +165,34 @@ class Bench:
                 tell(process, order)
             answers = [hear(process) for process in crew]
         rate = sum(answer["images_per_s"] for answer in answers)
-        say(f"decode and segment alone, {processes} process(es) of {threads} thread(s): {rate:.1f} images/s")
+        say(f"beside the network, {processes} process(es) of {threads} thread(s): {rate:.1f} images/s")
         return rate, statistics.fmean(answer["cpu_ms"] for answer in answers)
 
     def _part(self, name: str, threads: int) -> list[str]:
-        words = ["-m", "bench.gpu_child", name, "--models", self.words.models]
-        return [str(word) for word in (*words, "--threads", threads, "--batch", max(self.words.batches))]
+        words = ["-m", "bench.gpu_child", name, *self.subject.words]
+        return [*words, "--threads", str(threads), "--batch", str(max(self.words.batches))]
 
 
 def _measure(words: argparse.Namespace, found: Mapping[str, Any], sampler: Sampler, folder: Path) -> int:
     """Measures parts and system; prints and writes what came of it. Returns the exit code."""
     settings = {**gpu_settings(words.max_batch or (64 if found["devices"] else 8), cores()), **dict(words.set)}
-    bench = Bench(words, settings, sampler)
+    subject = choose(words.models, words.model)
+    bench = Bench(words, subject, settings, sampler)
     sizes = {f"{width_px}x{height_px}": (width_px, height_px) for width_px, height_px in words.size}
     folders = {name: draw_folder(folder / name, size, words.images) for name, size in sizes.items()}
     parts = {name: bench.parts(images) for name, images in folders.items()}
-    say("starting the system with " + ", ".join(f"{name}={value}" for name, value in settings.items()))
-    with served(folder, words.models, workers=words.workers, settings=settings) as system:
+    say(f"starting the system ({subject}) with " + ", ".join(f"{name}={value}" for name, value in settings.items()))
+    with served(folder, subject, workers=words.workers, settings=settings) as system:
         runs = [
             bench.run(system, images, name, in_flight, parts[name])
             for name, images in folders.items()
             for in_flight in words.in_flight
         ]
     facts = {**machine(), **_versions(), **found}
-    _print(runs, facts)
+    _print(runs, {**subject.facts, **facts})
     alone = {name: rounded(asdict(one)) for name, one in parts.items()}
     if words.json:
-        write_json(words.json, runs, facts, parts=alone, settings=settings, seconds=words.seconds)
+        write_json(words.json, runs, facts, parts=alone, settings=settings, seconds=words.seconds, **subject.facts)
     return 1 if any(run["errors"] for run in runs) else 0
 
 
@@ -241,6 +239,7 @@ def _words() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=20, metavar="N", help="drawn of each size")
     parser.add_argument("--backend", choices=("tensorflow", "jax", "torch"), help="default: the first with a GPU")
     parser.add_argument("--any-device", action="store_true", help="without a GPU as well")
+    parser.add_argument("--model", default=MODEL, metavar="NAME[@VERSION]", help="with its card's segmenter")
     parser.add_argument("--models", type=Path, default=TOP / "models", metavar="DIR")
     parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE", help="NEVUS_NAME")
     parser.add_argument("--json", type=Path, metavar="FILE")

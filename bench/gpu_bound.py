@@ -21,7 +21,7 @@ class Parts:
     """What the parts of the work do alone.
 
     Attributes:
-        decode_images_per_s: Decode, segment and prepare in one process, a thread a core, as in a worker.
+        decode_images_per_s: All that is done beside the network in one process, a thread a core, as in a worker.
         decode_processes_images_per_s: The same in a process a core.
         decode_cpu_ms: Processor time an image.
         engine_images_per_s: By batch size; stacking the batch included, as the model thread does it.

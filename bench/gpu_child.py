@@ -1,4 +1,4 @@
-"""One process that does a part of a worker's work alone: decoding, segmenting and preparing, or the engine.
+"""One process that does a part of a worker's work alone: all that is beside the network, or the engine.
 
 Says `{"ready": true}`, then answers each line on its stdin with one line on its stdout, as `ceiling_child` does.
 """
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.ceiling import SEGMENTER
+from bench.work import Map, Upload, Work, read_uploads
 from nevus_core.heaps import arrange_heaps
-from nevus_core.records import ModelCard
-from nevus_workers.imaging.decode import decode, silence_decoders
-from nevus_workers.imaging.segmenter import built_in_segmenters
+from nevus_workers.imaging.decode import silence_decoders
 from nevus_workers.models.engine import Engine, KerasEngine, configure_threads
-from nevus_workers.models.preparation import prepare
 from nevus_workers.models.repository import Repository
 
 WARM_UP_BATCHES = 3
 """The first compiles, the next may still choose their kernels."""
+PROBABILITY = 0.9
+MAP_SIDE, MAP_BLUR = 112, 2.0
+"""Cells a side, and the standard deviation of its border's softness in cells, as `derm-joint` has them."""
 
 Order = Mapping[str, Any]
 
@@ -50,24 +51,38 @@ def main() -> None:
     cv2.setNumThreads(1)
     silence_decoders()
     repository = Repository(words.models)
-    card = repository.resolve(words.model)
-    work = _half(card)
+    name, _, version = words.model.partition("@")
+    card = repository.resolve(name, version)
+    work = Work(card, words.segmenter)
     if words.part == "engine":
         configure_threads(words.threads, 1)
         engine = KerasEngine(card, repository.weights_path(card), words.batch)
     _say({"ready": True})
     for line in sys.stdin:
         order = json.loads(line)
-        images = [path.read_bytes() for path in sorted(Path(order["folder"]).iterdir())]
+        images = read_uploads(Path(order["folder"]))
         found = (
-            engine_rate(engine, [work(data) for data in images], order)
+            engine_rate(engine, [work.begin(image).prepared for image in images], order)
             if words.part == "engine"
-            else decode_rate(work, images, order, words.threads)
+            else decode_rate(lambda image: beside_network(work, image), images, order, words.threads)
         )
         _say({"images_per_s": found.images_per_s, "cpu_ms": found.cpu_ms})
 
 
-def decode_rate(work: Callable[[bytes], Any], images: Sequence[bytes], order: Order, threads: int) -> Rate:
+def beside_network(work: Work, image: Upload) -> None:
+    """Does all that a worker's threads do with an image while another one's network is at work."""
+    work.finish(work.begin(image), PROBABILITY, lesion_map())
+
+
+@cache
+def lesion_map() -> Map:
+    """Returns what stands in for a network's map: float32 (112, 112), one lesion on a sixth of the image."""
+    drawn = np.zeros((MAP_SIDE, MAP_SIDE), np.float32)
+    cv2.circle(drawn, (MAP_SIDE // 2, MAP_SIDE // 2), MAP_SIDE // 4, PROBABILITY, cv2.FILLED)
+    return np.asarray(cv2.GaussianBlur(drawn, (0, 0), MAP_BLUR), np.float32)
+
+
+def decode_rate(work: Callable[[Upload], Any], images: Sequence[Upload], order: Order, threads: int) -> Rate:
     """Returns what so many threads do in `seconds` from `begin_s` on (monotonic clock; all begin at once)."""
     began_s = time.process_time()
     with ThreadPoolExecutor(threads) as pool:
@@ -100,29 +115,12 @@ def _laps(work: Callable[[Any], Any], items: Iterable[Any], order: Order, images
     raise RuntimeError("There are no images.")
 
 
-def _half(card: ModelCard) -> Callable[[bytes], NDArray[Any]]:
-    """Returns what a worker's thread does with an image before it hands it to the network."""
-    segmenter = built_in_segmenters().get(SEGMENTER)
-
-    def work(data: bytes) -> NDArray[Any]:
-        image_bgr = decode(data)
-        segmenter.segment(image_bgr)
-        return prepare(
-            image_bgr,
-            width_px=card.input_width_px,
-            height_px=card.input_height_px,
-            colour_order=card.colour_order,
-            scale=card.scale,
-        )
-
-    return work
-
-
 def _words() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=("decode", "engine"))
     parser.add_argument("--models", type=Path, required=True)
-    parser.add_argument("--model", default="notebook-cnn")
+    parser.add_argument("--model", required=True, metavar="NAME@VERSION")
+    parser.add_argument("--segmenter", required=True)
     parser.add_argument("--threads", type=int, default=1, help="that decode, or of the network on a CPU")
     parser.add_argument("--batch", type=int, default=64, help="largest that will be ordered")
     return parser.parse_args()

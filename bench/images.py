@@ -6,6 +6,7 @@ Drawn once a run into a folder, one folder a size. The pictures show no person.
 
 from __future__ import annotations
 
+import argparse
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.words import say
 from nevus.cli._inputs import SUFFIXES
 from nevus.cli.bench import MOST_FILES
 
@@ -25,6 +27,18 @@ HAIR_BGR = (35, 40, 50)
 
 Picture = NDArray[np.float32]
 """(height_px, width_px, 3), blue-green-red, about 0..255."""
+
+
+def folders(words: argparse.Namespace, folder: Path) -> dict[str, Path]:
+    """Returns folders of images by size: copies of the ones of `--data`, or `--images` of each `--size`, drawn now."""
+    if words.data:
+        return {"data": copy_folder(folder / "real", words.data)}
+    found = {}
+    for width_px, height_px in words.size:
+        name = f"{width_px}x{height_px}"
+        say(f"drawing {words.images} images of {name}")
+        found[name] = draw_folder(folder / name, (width_px, height_px), words.images)
+    return found
 
 
 def draw_folder(folder: Path, size_px: tuple[int, int], count: int) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.run import Run
+from bench.subject import Subject
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ PARTS = (
 """What a bar of processor time is made of, from the bottom: name, colour, words."""
 
 
-def draw(path: Path, runs: Sequence[Run]) -> None:
+def draw(path: Path, runs: Sequence[Run], subject: Subject) -> None:
     """Writes a PNG: served over ceiling by size and number in flight, beside processor time by process."""
     import matplotlib as mpl
 
@@ -32,7 +33,8 @@ def draw(path: Path, runs: Sequence[Run]) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
     _ratios(left, runs)
     _costs(right, runs)
-    figure.suptitle("nevus: served throughput next to the in-process ceiling (NOT FOR CLINICAL USE)", fontsize=11)
+    title = f"nevus: served throughput next to the in-process ceiling: {subject} (NOT FOR CLINICAL USE)"
+    figure.suptitle(title, fontsize=11)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     plt.close(figure)

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.compare import Compared
+from bench.cost_rounds import Cost
 from bench.run import Run
+from bench.subject import Subject
 
 RATES = (
     "size", "in flight", "images/s", "ceiling", "ratio", "(min to max)", "p50 ms", "p95 ms", "p99 ms", "p99 / fair",
@@ -27,6 +29,8 @@ COMPARED = (
     "worker", "cores: workers", "all", "errors",
 )  # fmt: skip
 
+COSTS = ("size", "CPU ms", "reference's", "ratio", "(min to max)", "images/s", "reference's", "rounds")
+
 
 def console() -> Console:
     """Returns stdout; wide where it is no terminal, so that no column is folded in a file."""
@@ -36,10 +40,11 @@ def console() -> Console:
     return made
 
 
-def print_runs(runs: Sequence[Run], machine: Mapping[str, Any]) -> None:
+def print_runs(runs: Sequence[Run], subject: Subject, machine: Mapping[str, Any]) -> None:
     """Prints the two tables and the machine's facts."""
     screen = console()
-    screen.print(_table("Served against the in-process ceiling", RATES, [_rates(run) for run in runs]))
+    title = f"Served against the in-process ceiling ({subject})"
+    screen.print(_table(title, RATES, [_rates(run) for run in runs]))
     screen.print(_table("CPU milliseconds an image by process, and the stages", TIMES, [_times(run) for run in runs]))
     for run in runs:
         for reason, count in run.errors.items():
@@ -47,10 +52,26 @@ def print_runs(runs: Sequence[Run], machine: Mapping[str, Any]) -> None:
     screen.print(", ".join(f"{name} {value}" for name, value in machine.items()))
 
 
-def print_compared(found: Sequence[Compared], machine: Mapping[str, Any]) -> None:
+def print_costs(found: Sequence[Cost], subject: Subject, reference: Subject, machine: Mapping[str, Any]) -> None:
+    """Prints the tables of `bench.cost` and the machine's facts."""
+    screen = console()
+    title = f"In-process, CPU milliseconds an image: {subject} beside {reference}"
+    screen.print(_table(title, COSTS, [_cost(one) for one in found]))
+    for name, steps in (
+        (str(subject), [one.steps_ms for one in found]),
+        (str(reference), [one.reference_steps_ms for one in found]),
+    ):
+        headings = ("size", *steps[0])
+        rows = [(one.size, *(_text(own[step], 2) for step in steps[0])) for one, own in zip(found, steps, strict=True)]
+        screen.print(_table(f"Steps of {name}", headings, rows))
+    screen.print(", ".join(f"{name} {value}" for name, value in machine.items()))
+
+
+def print_compared(found: Sequence[Compared], subject: Subject, machine: Mapping[str, Any]) -> None:
     """Prints the table of `--compare-workers` and the machine's facts."""
     screen = console()
-    screen.print(_table("Numbers of workers; CPU milliseconds an image", COMPARED, [_compared(one) for one in found]))
+    title = f"Numbers of workers ({subject}); CPU milliseconds an image"
+    screen.print(_table(title, COMPARED, [_compared(one) for one in found]))
     screen.print(", ".join(f"{name} {value}" for name, value in machine.items()))
 
 
@@ -108,6 +129,18 @@ def _compared(one: Compared) -> tuple[str, ...]:
         _text(one.p50_ms),
         *(_text(value, 2) for value in (*one.cpu_ms_per_image.values(), one.worker_cores, one.busy_cores)),
         str(one.errors),
+    )
+
+
+def _cost(one: Cost) -> tuple[str, ...]:
+    return (
+        one.size,
+        _text(one.cpu_ms_per_image, 2),
+        _text(one.reference_cpu_ms_per_image, 2),
+        _text(one.ratio, 3),
+        f"{one.ratio_min:.3f} to {one.ratio_max:.3f}",
+        *(_text(value) for value in (one.images_per_s, one.reference_images_per_s)),
+        str(one.rounds),
     )
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import psutil
 
 import nevus
-from bench.ceiling import SEGMENTER
 from bench.children import child, hear
+from bench.subject import Subject
 
 START_LIMIT_S = 180.0
 ROLES = ("client", "server", "redis", "worker")
@@ -66,10 +66,12 @@ class Served:
     Args:
         target: Where it listens.
         pid: Its process.
+        subject: What its load asks for.
     """
 
-    def __init__(self, target: str, pid: int) -> None:
+    def __init__(self, target: str, pid: int, subject: Subject) -> None:
         self._target = target
+        self._subject = subject
         self._processes = _by_role(psutil.Process(pid))
 
     @property
@@ -86,7 +88,8 @@ class Served:
         words = ["-m", "nevus", "bench", "--json", "--target", self._target, "--data", folder, "--in-flight", in_flight]
         if in_flight == 1:  # seen by a person: the boxes come before the class
             words += ["--events"]
-        words += ["--seconds", seconds, "--warm-up", warm_up_s, "--segmenter", SEGMENTER]
+        words += ["--seconds", seconds, "--warm-up", warm_up_s]
+        words += ["--model", self._subject.key, "--segmenter", self._subject.segmenter]
         with child([str(word) for word in words], environ=_environ({})) as client:
             processes = {**self._processes, "client": [psutil.Process(client.pid)]}
             hear(client)
@@ -103,12 +106,12 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, models: Path, *, workers: int | None, settings: Mapping[str, str]) -> Iterator[Served]:
+def served(folder: Path, subject: Subject, *, workers: int | None, settings: Mapping[str, str]) -> Iterator[Served]:
     """Yields the system once every worker is warm; stops it afterwards.
 
     Args:
         folder: For the broker's data and the log; must exist.
-        models: The model repository.
+        subject: The model that it serves, and no other.
         workers: Worker processes. None: as many as `nevus up` chooses.
         settings: NEVUS_* variables over the defaults.
 
@@ -118,7 +121,7 @@ def served(folder: Path, models: Path, *, workers: int | None, settings: Mapping
     target = f"127.0.0.1:{_free_port()}"
     words = ["-m", "nevus", "up", "--listen", target, "--data", str(folder / "data")]
     words += [] if workers is None else ["--workers", str(workers)]
-    environ = _environ({"NEVUS_MODELS": str(models), "NEVUS_LOG_LEVEL": "warning", **settings})
+    environ = _environ({**subject.environ, "NEVUS_LOG_LEVEL": "warning", **settings})
     log = folder / "up.log"
     with log.open("w") as out, child(words, environ=environ, log=out) as process:
         deadline = time.monotonic() + START_LIMIT_S
@@ -126,7 +129,7 @@ def served(folder: Path, models: Path, *, workers: int | None, settings: Mapping
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("nevus up did not become ready:\n" + log.read_text()[-2000:])
             time.sleep(0.1)
-        yield Served(target, process.pid)
+        yield Served(target, process.pid, subject)
 
 
 def _all_warm(target: str, pid: int, log: Path) -> bool:

@@ -1,9 +1,15 @@
-"""What the benchmarks' command lines share: lists, sizes and settings as words, and how a run is stopped."""
+"""What the benchmarks' command lines share: lists, sizes and settings as words, what is told, how a run is stopped."""
 
 from __future__ import annotations
 
 import signal
+import sys
 from types import FrameType
+
+
+def say(text: str) -> None:
+    """Tells the person at the terminal how far it is."""
+    print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 def numbers(text: str) -> list[int]:

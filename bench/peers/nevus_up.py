@@ -22,6 +22,9 @@ WORKERS = 2
 """One a core, as the help of `nevus up` says; each has one TensorFlow thread, as the settings ship."""
 MODELS = Path(__file__).absolute().parents[1] / "nevus-models"
 """The model repository with the harness's network: in the harness's folder, kept from run to run."""
+NAME, VERSION, SEGMENTER = "notebook-cnn", "1", "otsu"
+MODEL = f"{NAME}@{VERSION}"
+"""What every contestant computes, whatever `nevus up` serves when nobody says."""
 THRESHOLD = 0.5
 """Of `work.result`."""
 
@@ -38,7 +41,7 @@ class Context(Protocol):
 
 def commands(ctx: Context) -> list[list[str]]:
     """Returns the one command to start; it listens on 127.0.0.1, `ctx.port`."""
-    ctx.env["NEVUS_MODELS"] = str(MODELS)
+    ctx.env.update({"NEVUS_MODELS": str(MODELS), "NEVUS_SERVE_MODELS": MODEL, "NEVUS_DEFAULT_MODEL": MODEL})
     options = ["--listen", f"127.0.0.1:{ctx.port}", "--data", str(ctx.tmp / "data"), "--workers", str(ctx.workers)]
     return [[ctx.python, "-m", "contestants.nevus_up", *options]]
 
@@ -69,7 +72,7 @@ class Client:
             nevus.NevusError: The call failed, or the job did not succeed.
         """
         assert self._client is not None
-        job = (await self._client.analyze(data)).raise_for_state()
+        job = (await self._client.analyze(data, model=MODEL, segmenter=SEGMENTER)).raise_for_state()
         result = job.result
         assert result is not None
         boxes = [[region.box.x, region.box.y, region.box.width, region.box.height] for region in result.regions]
@@ -83,17 +86,14 @@ class Client:
 
 
 def export_model(root: Path) -> None:
-    """Writes the network of `work.Model`, weights and card, as notebook-cnn@1 into a model repository.
-
-    The same architecture under the same name, so that `nevus up` needs no setting to serve it.
-    """
+    """Writes the network of `work.Model`, weights and card, as MODEL into a model repository."""
     from nevus_core.records import ModelCard
     from nevus_workers.models.repository import Repository
 
     work = importlib.import_module("work")
     card = ModelCard(
-        name="notebook-cnn",
-        version="1",
+        name=NAME,
+        version=VERSION,
         title="Random weights with the harness's seed",
         intended_use="Measuring speed. NOT FOR CLINICAL USE.",
         limitations="The answers are arbitrary.",
@@ -101,6 +101,7 @@ def export_model(root: Path) -> None:
         licence="None needed.",
         architecture="notebook-cnn",
         weights="notebook-cnn.weights.h5",
+        segmenter=SEGMENTER,
         input_width_px=work.SIDE,
         input_height_px=work.SIDE,
         classes=work.LABELS,
@@ -115,7 +116,7 @@ def export_model(root: Path) -> None:
 
 def main(options: list[str]) -> None:
     """Writes the model where it is missing, then becomes `nevus up` with these options; without any, it ends there."""
-    if not (MODELS / "notebook-cnn" / "1" / "model.toml").is_file():
+    if not (MODELS / NAME / VERSION / "model.toml").is_file():
         export_model(MODELS)
     if options:
         os.execv(sys.executable, [sys.executable, "-m", "nevus", "up", *options])

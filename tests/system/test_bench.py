@@ -25,19 +25,19 @@ NUMBERS = (
 )  # fmt: skip
 
 
-def bench(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """Starts the benchmark, its scratch folder inside `folder`."""
+def bench(folder: Path, *words: str, module: str = "bench") -> subprocess.Popen[str]:
+    """Starts a benchmark, its scratch folder inside `folder`."""
     scratch = folder / "scratch"
     scratch.mkdir()
     environ = {**os.environ, "PYTHONPATH": f"{TOP}/tests:{TOP}", "TMPDIR": str(scratch)}
     small = ["--size", "320x240", "--images", "3", "--seconds", "1", "--rounds", "1", *words]
-    command = [sys.executable, "-m", "bench", *small]
+    command = [sys.executable, "-m", module, *small]
     return subprocess.Popen(command, cwd=TOP, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def measured(folder: Path, *words: str) -> tuple[dict[str, Any], str]:
+def measured(folder: Path, *words: str, module: str = "bench") -> tuple[dict[str, Any], str]:
     """What a whole run wrote and printed."""
-    process = bench(folder, "--json", str(folder / "bench.json"), *words)
+    process = bench(folder, "--json", str(folder / "bench.json"), *words, module=module)
     printed, told = process.communicate(timeout=500)
     assert process.returncode == 0, told
     assert list((folder / "scratch").iterdir()) == []
@@ -68,9 +68,46 @@ def test_a_run_writes_sane_figures_and_a_picture(tmp_path: Path) -> None:
     assert alone["added_p50_ms"] == pytest.approx(alone["p50_ms"] - alone["ceiling_p50_ms"], abs=0.01)
     assert several["ceiling_p50_ms"] is None
     assert alone["regions_before_class_ms"] > 0  # one image at a time is streamed with every event
+    assert (found["model"], found["segmenter"]) == ("notebook-cnn@1", "otsu")
     assert found["machine"]["cores"] >= 1
     assert str(TOP) not in json.dumps(found)
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_another_model_is_measured_with_its_own_map(tmp_path: Path) -> None:
+    """Ceiling and served system alike; its boxes come with its class, for one pass gives both."""
+    picture = str(tmp_path / "bench.png")
+    found, printed = measured(
+        tmp_path, "--model", "derm-joint", "--in-flight", "4", "--workers", "1", "--picture", picture
+    )
+    assert (found["model"], found["segmenter"]) == ("derm-joint@1", "network")
+    assert "derm-joint@1, network" in printed
+    (run,) = found["runs"]
+    assert (run["errors"], run["workers"]) == ({}, 1)
+    assert all(run[name] > 0 for name in NUMBERS), run
+
+
+def test_an_unknown_model_is_named(tmp_path: Path) -> None:
+    """Before anything is started."""
+    process = bench(tmp_path, "--model", "nobody")
+    _, told = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert "no such model" in told
+    assert "derm-joint@" in told
+
+
+def test_costs_are_compared_in_one_run(tmp_path: Path) -> None:
+    """Both models' figures, whose steps make up nearly all of their processor time."""
+    found, printed = measured(tmp_path, "--processes", "1", module="bench.cost")
+    assert (found["model"], found["against"]["model"]) == ("derm-joint@1", "notebook-cnn@1")
+    (cost,) = found["costs"]
+    assert (cost["size"], cost["rounds"]) == ("320x240", 1)
+    assert 0 < cost["ratio_min"] <= cost["ratio"] <= cost["ratio_max"]
+    for prefix in ("", "reference_"):
+        whole, steps = cost[f"{prefix}cpu_ms_per_image"], cost[f"{prefix}steps_ms"]
+        assert set(steps) == {"decode", "prepare", "network", "segment", "look", "measure"}
+        assert 0.7 * whole < sum(steps.values()) <= 1.05 * whole
+    assert "Steps of notebook-cnn@1, otsu" in printed
 
 
 def test_numbers_of_workers_are_compared(tmp_path: Path) -> None:

@@ -66,6 +66,8 @@ def work(
         settings = read()
         # A second wall behind the header's check; OpenCV reads it when it is imported.
         os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(settings.max_pixels)
+        # NumPy's products are small; its threads would take cores from other workers and give nothing.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         from nevus_workers.main import run
 
         run(settings, read)

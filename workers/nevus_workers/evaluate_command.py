@@ -101,8 +101,9 @@ def _analyse(model: str, models: Path, cases: list[Case], *, masks: bool, report
     """
     from nevus_core.settings import WorkerSettings, load_settings
 
-    # As a worker does; OpenCV reads it when it is imported.
+    # As a worker does; OpenCV and NumPy read them when they are imported.
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(load_settings(WorkerSettings).max_pixels)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from nevus_workers.evaluation.analysis import analyse
     from nevus_workers.evaluation.progress import bar
     from nevus_workers.evaluation.serving import serve

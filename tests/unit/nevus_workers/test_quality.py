@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from nevus_core.records import QualityIssue
 from nevus_workers.imaging.appearance import TRAITS, look
 from nevus_workers.imaging.decode import decode
 from nevus_workers.imaging.dermoscopic import familiar, fit
-from nevus_workers.imaging.regions import Segmentation, from_contours
+from nevus_workers.imaging.regions import from_contours
 from nevus_workers.quality import REVIEWED, needs_review, quality_issues
 from nevus_workers.training.dataset import read_samples
 from nevus_workers.training.dermoscopic_fit import drawn
@@ -78,7 +79,7 @@ def test_regions_are_judged_too() -> None:
     image = lesion_bgr(1)
     height_px, width_px = image.shape[:2]
     empty = from_contours([], height_px, width_px)
-    crowd = Segmentation(empty.regions, empty.mask, left_out=3)
+    crowd = replace(empty, left_out=3)
     for segmentation, kind in ((empty, "NO_REGION_FOUND"), (crowd, "TOO_MANY_REGIONS")):
         (issue,) = quality_issues(look(image), width_px, height_px, segmentation)
         assert issue.kind == kind

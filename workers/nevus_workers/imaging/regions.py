@@ -1,4 +1,4 @@
-"""From OpenCV contours to the regions that a result carries, and the mask drawn from them."""
+"""From OpenCV contours to the regions that a result carries, and the mask drawn from them where it is asked for."""
 
 from __future__ import annotations
 
@@ -31,13 +31,27 @@ class Segmentation:
 
     Attributes:
         regions: In the segmenter's order; may be empty.
-        mask: uint8 (height_px, width_px), 255 inside a region (holes filled), 0 elsewhere.
+        outlines: Of the same regions, with all of their points: int32 (n, 1, 2) each, x before y, in px.
+        height_px, width_px: Of the image.
         left_out: How many smaller regions were found beyond MAX_REGIONS; they are in neither.
     """
 
     regions: tuple[Region, ...]
-    mask: NDArray[np.uint8]
+    outlines: tuple[NDArray[Any], ...]
+    height_px: int
+    width_px: int
     left_out: int = 0
+
+    @property
+    def mask(self) -> NDArray[np.uint8]:
+        """uint8 (height_px, width_px), 255 inside a region (holes filled), 0 elsewhere; the caller's own.
+
+        Drawn anew each time it is asked for; most jobs never ask.
+        """
+        mask = np.zeros((self.height_px, self.width_px), np.uint8)
+        if self.outlines:
+            cv2.drawContours(mask, self.outlines, -1, 255, cv2.FILLED)
+        return mask
 
 
 def from_contours(
@@ -52,13 +66,10 @@ def from_contours(
         scores: One for each contour, 0..1; None where the segmenter has none.
     """
     chosen = _largest(contours)
-    kept = [contours[index] for index in chosen]
-    mask = np.zeros((height_px, width_px), np.uint8)
-    if kept:
-        cv2.drawContours(mask, kept, -1, 255, cv2.FILLED)
+    kept = tuple(contours[index] for index in chosen)
     max_points = min(MAX_CONTOUR_POINTS, MAX_POINTS // max(len(kept), 1))
     regions = tuple(_region(contours[index], max_points, scores[index] if scores else None) for index in chosen)
-    return Segmentation(regions, mask, left_out=len(contours) - len(kept))
+    return Segmentation(regions, kept, height_px, width_px, left_out=len(contours) - len(kept))
 
 
 def _largest(contours: Sequence[NDArray[Any]]) -> Sequence[int]:

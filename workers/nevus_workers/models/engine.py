@@ -22,7 +22,7 @@ from nevus_workers.models.compiled import compile_model, gives_map
 from nevus_workers.models.explainer import Explainer
 from nevus_workers.models.keras_file import load_keras_file
 from nevus_workers.models.precision import FLOAT32, with_dtype
-from nevus_workers.models.preparation import prepare
+from nevus_workers.models.preparation import prepare_for
 from nevus_workers.models.repository import verify_weights
 
 if TYPE_CHECKING:
@@ -116,14 +116,7 @@ class KerasEngine:
 
     def prepare(self, image_bgr: NDArray[np.uint8]) -> NDArray[Any]:
         """Returns the network's input for one image; see `nevus_workers.models.preparation.prepare`."""
-        return prepare(
-            image_bgr,
-            width_px=self._card.input_width_px,
-            height_px=self._card.input_height_px,
-            colour_order=self._card.colour_order,
-            scale=self._card.scale,
-            resampling=self._card.resampling,
-        )
+        return prepare_for(self._card, image_bgr)
 
     def predict(self, batch: NDArray[Any]) -> Answers:
         """Returns the positive class's probability of each image, and its lesion's map where the network gives one.

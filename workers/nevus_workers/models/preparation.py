@@ -1,4 +1,4 @@
-"""From the upright image to what a network takes. One function, used when serving and when training alike."""
+"""From the upright image to what a network takes. The same code when serving and when training."""
 
 from __future__ import annotations
 
@@ -7,8 +7,29 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from nevus_workers.imaging.area import resize_area
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from nevus_core.records import ModelCard
+
+
+def prepare_for(card: ModelCard, image_bgr: NDArray[np.uint8]) -> NDArray[Any]:
+    """Returns the image as a card's network takes it; see `prepare`.
+
+    Args:
+        card: Says size, colour order, scale and resampling.
+        image_bgr: uint8 (height_px, width_px, 3) of any size, blue-green-red, 0..255, not modified.
+    """
+    return prepare(
+        image_bgr,
+        width_px=card.input_width_px,
+        height_px=card.input_height_px,
+        colour_order=card.colour_order,
+        scale=card.scale,
+        resampling=card.resampling,
+    )
 
 
 def prepare(
@@ -38,10 +59,12 @@ def prepare(
         bytes to copy), otherwise float32 0..255 * scale.
     """
     shrinks = image_bgr.shape[0] > height_px and image_bgr.shape[1] > width_px
-    interpolation = cv2.INTER_AREA if resampling == "area" and shrinks else cv2.INTER_LINEAR
-    resized = cv2.resize(image_bgr, (width_px, height_px), interpolation=interpolation)
+    if resampling == "area" and shrinks:
+        resized = resize_area(image_bgr, width_px, height_px)
+    else:
+        resized = np.asarray(cv2.resize(image_bgr, (width_px, height_px), interpolation=cv2.INTER_LINEAR), np.uint8)
     if colour_order == "rgb":
-        resized = cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)
+        resized = np.asarray(cv2.cvtColor(resized, cv2.COLOR_BGR2RGB), np.uint8)
     if scale != 1.0:
         return np.multiply(resized, scale, dtype=np.float32)
-    return np.asarray(resized, np.uint8)
+    return resized

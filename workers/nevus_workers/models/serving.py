@@ -46,10 +46,7 @@ class ServingModel:
 
     def shrink(self, image: ImageInfo) -> int:
         """Returns by how much an image's sides may be divided when it is decoded for this network alone."""
-        card = self.engine.card
-        if not self.reduces or card.resampling != "area":
-            return 1
-        return shrink_for(image, card.input_width_px, card.input_height_px)
+        return shrink_of(self.engine.card, image) if self.reduces else 1
 
     @property
     def pipeline_version(self) -> str:
@@ -99,6 +96,13 @@ class Loader:
             mib=bytes_taken >> 20,
         )
         return ServingModel(engine, batcher, bytes_taken, arrangement.reduced_decode, arrangement.engine_dtype)
+
+
+def shrink_of(card: ModelCard, image: ImageInfo) -> int:
+    """Returns by how much an image's sides may be divided for a card's network: 1 where it does not see all pixels."""
+    if card.resampling != "area":
+        return 1
+    return shrink_for(image, card.input_width_px, card.input_height_px)
 
 
 def least_bytes(card: ModelCard) -> int:
