@@ -22,7 +22,7 @@ from bench.report import print_compared, print_runs, write_json
 from bench.run import measure
 from bench.served import served
 from bench.subject import MODEL, choose
-from bench.words import numbers, say, setting, sizes, stop_on_signals
+from bench.words import exit_code, numbers, say, setting, sizes
 from nevus.cli.bench import MOST_FILES
 
 OUT = TOP / "bench" / "out"
@@ -31,16 +31,12 @@ OUT = TOP / "bench" / "out"
 def main() -> int:
     """Runs what the command line asks for; returns the exit code."""
     words = _words()
-    stop_on_signals()
-    try:
+
+    def run() -> int:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             return _compare(words, Path(folder)) if words.compare_workers else _measure(words, Path(folder))
-    except KeyboardInterrupt:
-        say("stopped")
-        return 130
-    except (RuntimeError, OSError) as error:
-        say(str(error))
-        return 1
+
+    return exit_code(run)
 
 
 def _measure(words: argparse.Namespace, folder: Path) -> int:

@@ -19,7 +19,7 @@ from bench.images import folders
 from bench.machine import machine
 from bench.report import print_costs, write_json
 from bench.subject import MODEL, choose
-from bench.words import say, sizes, stop_on_signals
+from bench.words import exit_code, say, sizes
 from nevus.cli.bench import MOST_FILES
 
 OUT = TOP / "bench" / "out" / "cost.json"
@@ -28,17 +28,13 @@ OUT = TOP / "bench" / "out" / "cost.json"
 def main() -> int:
     """Runs what the command line asks for; returns the exit code."""
     words = _words()
-    stop_on_signals()
-    try:
+
+    def run() -> int:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             _measure(words, Path(folder))
-    except KeyboardInterrupt:
-        say("stopped")
-        return 130
-    except (RuntimeError, OSError) as error:
-        say(str(error))
-        return 1
-    return 0
+        return 0
+
+    return exit_code(run)
 
 
 def _measure(words: argparse.Namespace, folder: Path) -> None:

@@ -32,7 +32,7 @@ from bench.report import console, write_json
 from bench.run import rounded, warm_up_s
 from bench.served import Served, ServedFigures, served
 from bench.subject import MODEL, Subject, choose
-from bench.words import numbers, say, setting, sizes, stop_on_signals
+from bench.words import exit_code, numbers, say, setting, sizes
 from nevus_core.settings import WorkerSettings
 
 NO_DEVICE = 2
@@ -50,25 +50,22 @@ HEADINGS = (
 def main() -> int:
     """Runs what the command line asks for; returns the exit code."""
     words = _words()
-    stop_on_signals()
-    try:
-        cards = parse_cards(nvidia_smi(CARD_FIELDS))
-        backend, devices, seen = find_backend(words.backend, any_device=words.any_device)
-        names = ", ".join(f"{card['name']} (driver {card['driver']})" for card in cards) or "no card"
-        if not backend:
-            say(f"no GPU that Keras can use. nvidia-smi: {names}; {seen}. --any-device measures without one.")
-            return NO_DEVICE
-        say(f"{names}; Keras on {backend}, which sees {devices} GPU(s)")
-        os.environ.update({"KERAS_BACKEND": backend, **BACKEND_SETTINGS})
-        found = {"backend": backend, "devices": devices, "cards": names}
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder, Sampler() as sampler:
-            return _measure(words, found, sampler, Path(folder))
-    except KeyboardInterrupt:
-        say("stopped")
-        return 130
-    except (RuntimeError, OSError) as error:
-        say(str(error))
-        return 1
+    return exit_code(lambda: _on_this_machine(words))
+
+
+def _on_this_machine(words: argparse.Namespace) -> int:
+    """Finds card and backend, and measures; returns the exit code."""
+    cards = parse_cards(nvidia_smi(CARD_FIELDS))
+    backend, devices, seen = find_backend(words.backend, any_device=words.any_device)
+    names = ", ".join(f"{card['name']} (driver {card['driver']})" for card in cards) or "no card"
+    if not backend:
+        say(f"no GPU that Keras can use. nvidia-smi: {names}; {seen}. --any-device measures without one.")
+        return NO_DEVICE
+    say(f"{names}; Keras on {backend}, which sees {devices} GPU(s)")
+    os.environ.update({"KERAS_BACKEND": backend, **BACKEND_SETTINGS})
+    found = {"backend": backend, "devices": devices, "cards": names}
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, Sampler() as sampler:
+        return _measure(words, found, sampler, Path(folder))
 
 
 def gpu_settings(max_batch: int, count: int) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 
@@ -29,7 +30,20 @@ def setting(text: str) -> tuple[str, str]:
     return f"NEVUS_{name.upper()}", value
 
 
-def stop_on_signals() -> None:
+def exit_code(run: Callable[[], int]) -> int:
+    """Returns what a benchmark returns; 130 where it was stopped, 1 where it failed, after saying so in one line."""
+    _stop_on_signals()
+    try:
+        return run()
+    except KeyboardInterrupt:
+        say("stopped")
+        return 130
+    except (RuntimeError, OSError) as error:
+        say(str(error))
+        return 1
+
+
+def _stop_on_signals() -> None:
     """Makes SIGINT and SIGTERM raise KeyboardInterrupt, once."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)

@@ -59,14 +59,12 @@ def run(settings: WorkerSettings, read_settings: Callable[[], WorkerSettings] | 
         log.info("arrangement", **arrangement.described())
         configure_threads(1, arrangement.engine_threads)
         silence_decoders()
-        stats, held, library, segmenters = Stats(), Held(), Library(), built_in_segmenters()
-        undo.callback(library.close)
+        stats, held, segmenters = Stats(), Held(), built_in_segmenters()
         repository = Repository(Path(settings.models))
         loader = Loader(repository, segmenters, arrangement, settings.max_wait_ms / 1000, stats)
         wanted = reread(read_settings, settings) if read_settings else lambda: settings
-        librarian = Librarian(library, loader, repository, wanted, held.models)
-        on_hangup(librarian.look_now)
-        librarian.open()
+        librarian = _open_models(repository, loader, wanted, held, undo)
+        library = librarian.library
 
         store = WorkStore.connect(settings, worker_id, library)
         undo.callback(store.close)
@@ -78,13 +76,7 @@ def run(settings: WorkerSettings, read_settings: Callable[[], WorkerSettings] | 
         runner = JobRunner(store, pipeline, held, stats, waiting.any, on_success=shadow.offer if shadow else None)
 
         info = _introduction(worker_id, library, segmenters, arrangement)
-        heartbeat = Heartbeat(
-            store,
-            held,
-            lambda: replace(info, models=library.cards(), busy=len(held.all()), stats=stats.copy()),
-            settings.heartbeat_s,
-            round(settings.lease_s * 1000),
-        )
+        heartbeat = _heartbeat(settings, store, info, library, held, stats)
         undo.callback(heartbeat.stop)
 
         def ready() -> None:
@@ -108,6 +100,22 @@ def run(settings: WorkerSettings, read_settings: Callable[[], WorkerSettings] | 
         log.info("stopped")
 
 
+def _open_models(
+    repository: Repository, loader: Loader, wanted: Callable[[], WorkerSettings], held: Held, undo: ExitStack
+) -> Librarian:
+    """Returns who looks after the models, those that are wanted loaded and warm; `undo` closes them.
+
+    Raises:
+        ModelError: As `run` says.
+    """
+    library = Library()
+    undo.callback(library.close)
+    librarian = Librarian(library, loader, repository, wanted, held.models)
+    on_hangup(librarian.look_now)
+    librarian.open()
+    return librarian
+
+
 def _introduction(worker_id: str, library: Library, segmenters: Segmenters, arrangement: Arrangement) -> WorkerInfo:
     """Returns what this process says of itself at its start."""
     return WorkerInfo(
@@ -118,6 +126,19 @@ def _introduction(worker_id: str, library: Library, segmenters: Segmenters, arra
         models=library.cards(),
         segmenters=segmenters.names,
         concurrency=arrangement.threads,
+    )
+
+
+def _heartbeat(
+    settings: WorkerSettings, store: WorkStore, info: WorkerInfo, library: Library, held: Held, stats: Stats
+) -> Heartbeat:
+    """Returns what tells the store, once started, that this process lives, what it serves and how much it has done."""
+    return Heartbeat(
+        store,
+        held,
+        lambda: replace(info, models=library.cards(), busy=len(held.all()), stats=stats.copy()),
+        settings.heartbeat_s,
+        round(settings.lease_s * 1000),
     )
 
 
