@@ -8,8 +8,8 @@ Where a network ends in "mean over the map, then one dense logit", the logit is 
     logit = bias + sum over cells of (features of the cell . weights) / number of cells
 
 so the shares are exact. The head is found by its structure, in whatever models it may be nested, not by a name. What is
-read of Keras beside its public face: a tensor's `_keras_history` and an operation's `_inbound_nodes` (Keras 3.10 to
-3.15); what is not found there counts as another head.
+read of Keras beside its public face: a tensor's `_keras_history` and an operation's `_inbound_nodes` (run with Keras
+3.15); a Keras without them counts as having another head.
 """
 
 from __future__ import annotations
@@ -100,7 +100,10 @@ def _made_by(spot: _Spot) -> tuple[Any, _Spot]:
 
     while (history := getattr(spot.tensor, "_keras_history", None)) is not None:
         operation, node_index, tensor_index = history
-        node = operation._inbound_nodes[node_index]  # noqa: SLF001 - see the module's docstring
+        nodes = getattr(operation, "_inbound_nodes", None)
+        if nodes is None:
+            break
+        node = nodes[node_index]
         if isinstance(operation, keras.Model):
             if not getattr(operation, "outputs", None):
                 break
