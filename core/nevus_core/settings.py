@@ -138,8 +138,12 @@ class WorkerSettings(CommonSettings, frozen=True):
     """Images that are decoded and segmented at a time; 0: 1 on a CPU (one process a core), else a card's cores."""
     max_batch: Automatic = 0
     """Largest batch of the network; 0: 8 on a CPU (more gains nothing there and costs memory), 32 on a GPU."""
-    max_wait_ms: Annotated[float, Meta(ge=0)] = 2.0
-    """Longest wait for a fuller batch while other jobs are on their way to it."""
+    own_cores: Automatic = 0
+    """Cores that are this process's own where several share a machine, as `nevus up` shares them out; 0: all that it
+    may use. With one, decoding and the network take turns on it."""
+    max_wait_ms: Annotated[float, Meta(ge=0)] | None = None
+    """Longest wait for a fuller batch while other jobs are on their way to it; 0: none. Not set: 100 where decoding and
+    the network take turns on one core (it is at work on those images meanwhile), else 2."""
     engine_threads: Automatic = 0
     """Cores that the network may use for an image that is alone; 0: 2 on a CPU. Batches keep to one."""
     engine_dtype: Annotated[str, Meta(pattern="^(float32|bfloat16)$")] = "float32"

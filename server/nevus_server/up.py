@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,6 +134,13 @@ def worker_count(cores: int, memory: int, gpus: int) -> int:
     return max(1, min(cores, memory // WORKER_BYTES if memory else cores))
 
 
+def core_share(workers: int, environ: Mapping[str, str]) -> dict[str, str]:
+    """Returns the variable that tells each worker how many cores are its own, unless somebody has set that already."""
+    if load_settings(WorkerSettings, environ).own_cores:
+        return {}
+    return {"NEVUS_OWN_CORES": str(max(1, cores() // workers))}
+
+
 def _crew(workers: int, environ: dict[str, str]) -> list[Child]:
     cards = gpus()
     count = workers or worker_count(cores(), memory_bytes(), cards)
@@ -140,7 +148,7 @@ def _crew(workers: int, environ: dict[str, str]) -> list[Child]:
     for number in range(count):
         # One card for each process, in turn; CUDA numbers those that it is shown.
         own = {"CUDA_VISIBLE_DEVICES": visible_gpus()[number % cards]} if cards > 1 else {}
-        children.append(Child(f"worker {number + 1}", ["work"], {**environ, **own}))
+        children.append(Child(f"worker {number + 1}", ["work"], {**environ, **own, **core_share(count, environ)}))
     return children
 
 

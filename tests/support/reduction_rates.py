@@ -33,6 +33,7 @@ from nevus_workers.models.engine import KerasEngine, configure_threads
 from nevus_workers.models.repository import Repository
 from nevus_workers.models.serving import ServingModel
 from nevus_workers.pipeline import Outcome, Pipeline
+from nevus_workers.room import Room
 
 SOURCE = "isic_uda1"
 """The collection of images of original size."""
@@ -83,7 +84,7 @@ def both_ways(engine: KerasEngine) -> Iterator[tuple[Pipeline, Pipeline]]:
             batcher = Batcher(engine.predict, 8, 0.0)
             undo.callback(batcher.close)
             model = ServingModel(engine, batcher, reduces=reduces)
-            made.append(Pipeline({engine.card.key: model}, built_in_segmenters(), "worker-1"))
+            made.append(Pipeline({engine.card.key: model}, built_in_segmenters(), Room(1), "worker-1"))
         yield made[0], made[1]
 
 

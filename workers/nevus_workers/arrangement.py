@@ -1,8 +1,9 @@
 """How a worker process divides its part of the machine; each choice is a setting, and 0 there leaves it to `arrange`.
 
-On a CPU one process a core serves best, in batches of 8 on one thread; more gains nothing and costs memory. An image
-that is alone is cut into strips, so that it uses a core that is idle: `nevus_workers.models.strips` says what that
-gives.
+On a CPU one process a core serves best, in batches of 8 on one thread; more gains nothing and costs memory. There
+decoding and the network take turns, for side by side on one core they drive each other's data out of its caches; a
+process that has more cores to itself lets them overlap. An image that is alone is cut into strips, so that it uses a
+core that is idle: `nevus_workers.models.strips` says what that gives. Figures: docs/performance.md.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from dataclasses import asdict, dataclass
 from nevus_core.settings import WorkerSettings
 
 CPU_BATCH, GPU_BATCH = 8, 32
+TURNS_WAIT_MS, WAIT_MS = 100.0, 2.0
+"""Where decoding and the network take turns, the core decodes the images waited for, one of 6 megapixels in some 40 ms;
+else what computes the batch would stand idle."""
 MOST_ENGINE_THREADS = 2
 """On a CPU; measured for two."""
 
@@ -23,6 +27,8 @@ class Arrangement:
     Attributes:
         device: "cpu" or "gpu".
         max_batch: Most images in one pass of the network.
+        max_wait_ms: Longest wait of a batch for images on their way to it.
+        turns: Whether decoding and the network take turns on one core.
         threads: Jobs at a time, those on their way to and from the broker included.
         decoders: Images that are decoded and segmented at a time.
         engine_threads: Cores that an image alone may use for its pass on a CPU.
@@ -33,6 +39,8 @@ class Arrangement:
 
     device: str
     max_batch: int
+    max_wait_ms: float
+    turns: bool
     threads: int
     decoders: int
     engine_threads: int
@@ -55,9 +63,10 @@ def arrange(settings: WorkerSettings, cores: int, gpus: int) -> Arrangement:
 
     Args:
         settings: What is set holds.
-        cores: That this process may use.
+        cores: That this process may use; on a CPU those beyond its own only while they are idle.
         gpus: That it may use; the machine's cores are shared by one process for each.
     """
+    turns = not gpus and (settings.own_cores or cores) == 1
     if gpus:
         max_batch = settings.max_batch or GPU_BATCH
         decoders = settings.decoders or max(1, cores // gpus)
@@ -73,6 +82,8 @@ def arrange(settings: WorkerSettings, cores: int, gpus: int) -> Arrangement:
     return Arrangement(
         device="gpu" if gpus else "cpu",
         max_batch=max_batch,
+        max_wait_ms=settings.max_wait_ms if settings.max_wait_ms is not None else TURNS_WAIT_MS if turns else WAIT_MS,
+        turns=turns,
         threads=settings.threads or threads,
         decoders=decoders,
         engine_threads=settings.engine_threads or engine_threads,

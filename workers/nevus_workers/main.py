@@ -31,6 +31,7 @@ from nevus_workers.models.library import Library
 from nevus_workers.models.repository import Repository
 from nevus_workers.models.serving import Loader
 from nevus_workers.pipeline import Pipeline
+from nevus_workers.room import Room
 from nevus_workers.shadow import Shadow, ShadowPlan
 from nevus_workers.stats import Stats
 
@@ -59,9 +60,9 @@ def run(settings: WorkerSettings, read_settings: Callable[[], WorkerSettings] | 
         log.info("arrangement", **arrangement.described())
         configure_threads(1, arrangement.engine_threads)
         silence_decoders()
-        stats, held, segmenters = Stats(), Held(), built_in_segmenters()
+        stats, held, segmenters, room = Stats(), Held(), built_in_segmenters(), Room(arrangement.decoders)
         repository = Repository(Path(settings.models))
-        loader = Loader(repository, segmenters, arrangement, settings.max_wait_ms / 1000, stats)
+        loader = Loader(repository, segmenters, arrangement, room, stats)
         wanted = reread(read_settings, settings) if read_settings else lambda: settings
         librarian = _open_models(repository, loader, wanted, held, undo)
         library = librarian.library
@@ -70,7 +71,7 @@ def run(settings: WorkerSettings, read_settings: Callable[[], WorkerSettings] | 
         undo.callback(store.close)
         undo.callback(librarian.stop)
         poison = os.environ.get(POISON_VARIABLE, "")
-        pipeline = Pipeline(library, segmenters, worker_id, decoders=arrangement.decoders, poison_sha256=poison)
+        pipeline = Pipeline(library, segmenters, room, worker_id, poison_sha256=poison)
         shadow = start_shadow(settings, library, held, stats, undo)
         waiting = Waiting()
         runner = JobRunner(store, pipeline, held, stats, waiting.any, on_success=shadow.offer if shadow else None)

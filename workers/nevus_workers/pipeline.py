@@ -22,6 +22,7 @@ from nevus_core.records import (
     Classification,
     ImageInfo,
     JobOptions,
+    LesionMeasures,
     ModelCard,
     Provenance,
     Region,
@@ -78,6 +79,7 @@ class _Findings:
     prepared: NDArray[Any]
     appearance: Appearance
     segmentation: Segmentation
+    measures: LesionMeasures | None
     prediction: Prediction
     timings: Timings
 
@@ -88,8 +90,8 @@ class Pipeline:
     Args:
         models: By `name@version`; asked anew for every image.
         segmenters: Those that look at the image; a model's own map comes on top.
+        room: For the images that are decoded and segmented at a time.
         worker_id: Goes into every result's provenance.
-        decoders: Images that are decoded and segmented at a time.
         poison_sha256: For tests: an upload with this digest ends the process, as a crash of the decoder would.
     """
 
@@ -97,13 +99,13 @@ class Pipeline:
         self,
         models: Models,
         segmenters: Segmenters,
+        room: Room,
         worker_id: str,
         *,
-        decoders: int = 1,
         poison_sha256: str = "",
     ) -> None:
         self._poison_sha256 = poison_sha256
-        self._room = Room(decoders)
+        self._room = room
         self._models = models
         self._segmenters = segmenters
         self._worker_id = worker_id
@@ -140,7 +142,7 @@ class Pipeline:
             classification=classification,
             quality_issues=issues,
             needs_review=needs_review(issues),
-            measures=measure(found.image_bgr, segmentation.regions, found.shrink),
+            measures=found.measures,
             provenance=self._provenance(model, image, options, found.prediction, found.timings),
             artifacts=tuple(pictures),
         )
@@ -151,7 +153,7 @@ class Pipeline:
     ) -> _Findings:
         """Returns what is found in an image; without a segmenter the regions are those of the network's own map."""
         pixels = image.width_px * image.height_px
-        with self._room.of(pixels), model.batcher.expected() as announcement:
+        with model.batcher.expected() as announcement, self._room.of(pixels):
             watch = StopWatch()
             # Regions of the network's own map need no pixels beyond those that it takes.
             image_bgr, shrink = decode_at(data, image, 1 if segmenter else model.shrink(image))
@@ -159,23 +161,27 @@ class Pipeline:
             decode_ms = watch.lap_ms()
             if pixels >= SLOW_PIXELS:
                 progress(Stage.SEGMENTING, None)
-            # The network is at work on another thread while this one segments: its batch need not wait for the boxes.
+            # An image that is alone is segmented and measured while the network is at work on it on other threads.
             prepared = model.engine.prepare(image_bgr)
             waiting = announcement.submit(prepared)
             segmentation = segmenter.segment(image_bgr) if segmenter else None
             segment_ms = watch.lap_ms() if segmenter else 0.0
             appearance = look(image_bgr)
+            measures = measure(image_bgr, segmentation.regions, shrink) if segmentation is not None else None
         if segmentation is not None:
             progress(Stage.CLASSIFYING, segmentation.regions)
         prediction = waiting.result()
         classify_ms = watch.lap_ms()
         if segmentation is None:
             assert prediction.map is not None  # noqa: S101 - the engine said that it gives one
-            segmentation = segment_map(prediction.map, image.height_px, image.width_px)
-            segment_ms = watch.lap_ms()
+            with self._room.of(pixels):
+                watch.lap_ms()  # the wait for it
+                segmentation = segment_map(prediction.map, image.height_px, image.width_px)
+                segment_ms = watch.lap_ms()
+                measures = measure(image_bgr, segmentation.regions, shrink)
             progress(Stage.CLASSIFYING, segmentation.regions)
         timings = Timings(decode_ms=decode_ms, segment_ms=segment_ms, classify_ms=classify_ms)
-        return _Findings(image_bgr, shrink, prepared, appearance, segmentation, prediction, timings)
+        return _Findings(image_bgr, shrink, prepared, appearance, segmentation, measures, prediction, timings)
 
     def _pixels(self, found: _Findings, data: bytes, image: ImageInfo) -> NDArray[np.uint8]:
         """Returns the image to draw on, at its own size; decoded anew where the answer was found on a smaller one.

@@ -23,6 +23,7 @@ from nevus_workers.models.batcher import Batcher
 from nevus_workers.models.preparation import prepare_for
 from nevus_workers.models.serving import ServingModel
 from nevus_workers.pipeline import Outcome, Pipeline
+from nevus_workers.room import Room
 from support.tiny_models import tiny_card
 
 SIZES = ((320, 240), (1100, 1050))
@@ -72,7 +73,7 @@ def served(engine: Any, upload: Upload) -> Outcome:
         execution_timeout_ms=1000,
     )
     try:
-        pipeline = Pipeline({card.key: model}, built_in_segmenters(), "worker-1")
+        pipeline = Pipeline({card.key: model}, built_in_segmenters(), Room(1), "worker-1")
         return pipeline.run(upload.data, upload.image, options, lambda *_: None)
     finally:
         model.batcher.close()

@@ -13,7 +13,7 @@ from nevus_core.settings import ServerSettings, WorkerSettings, broker_url, load
 def test_defaults_alone_make_a_process() -> None:
     """Nothing has to be set."""
     assert load_settings(ServerSettings, {}).listen == "127.0.0.1:50051"
-    assert load_settings(WorkerSettings, {}).max_wait_ms == 2
+    assert load_settings(WorkerSettings, {}).max_wait_ms is None
 
 
 def test_command_line_beats_environment_beats_file(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_an_unknown_name_is_refused_with_its_nearest() -> None:
 
 def test_a_name_of_another_process_is_no_error() -> None:
     """Front end and workers may share one environment."""
-    assert load_settings(WorkerSettings, {"NEVUS_LISTEN": "x:1", "NEVUS_TARGET": "y:2"}).max_wait_ms == 2
+    assert load_settings(WorkerSettings, {"NEVUS_LISTEN": "x:1", "NEVUS_TARGET": "y:2"}).max_batch == 0
 
 
 @pytest.mark.parametrize(

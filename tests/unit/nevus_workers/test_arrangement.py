@@ -10,15 +10,29 @@ from nevus_workers.arrangement import Arrangement, arrange
 
 def test_on_a_cpu() -> None:
     """One process a core: few of everything, two threads for a lonely request."""
-    expected = Arrangement(device="cpu", max_batch=8, threads=12, decoders=1, engine_threads=2)
+    expected = Arrangement(
+        device="cpu", max_batch=8, max_wait_ms=2.0, turns=False, threads=12, decoders=1, engine_threads=2
+    )
     assert arrange(WorkerSettings(), cores=8, gpus=0) == expected
     assert arrange(WorkerSettings(), cores=1, gpus=0).engine_threads == 1
 
 
 def test_on_a_gpu() -> None:
     """One process a card: large batches, its share of the cores decodes."""
-    expected = Arrangement(device="gpu", max_batch=32, threads=72, decoders=8, engine_threads=16)
+    expected = Arrangement(
+        device="gpu", max_batch=32, max_wait_ms=2.0, turns=False, threads=72, decoders=8, engine_threads=16
+    )
     assert arrange(WorkerSettings(), cores=16, gpus=2) == expected
+
+
+def test_on_one_core_of_several() -> None:
+    """Decoding and the network take turns there, and a batch waits for what is being decoded; a card has no turns."""
+    settings = replace(WorkerSettings(), own_cores=1)
+    shared = arrange(settings, cores=8, gpus=0)
+    assert (shared.turns, shared.max_wait_ms, shared.engine_threads) == (True, 100.0, 2)
+    assert arrange(WorkerSettings(), cores=1, gpus=0).turns
+    assert not arrange(settings, cores=8, gpus=1).turns
+    assert arrange(replace(settings, max_wait_ms=0.0), cores=8, gpus=0).max_wait_ms == 0
 
 
 def test_what_is_set_holds() -> None:

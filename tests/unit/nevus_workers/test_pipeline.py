@@ -27,6 +27,7 @@ from nevus_workers.models.engine import KerasEngine
 from nevus_workers.models.repository import Repository
 from nevus_workers.models.serving import ServingModel, check_segmenter
 from nevus_workers.pipeline import Outcome, Pipeline, classify
+from nevus_workers.room import Room
 from support.joint_network import drawn_lesion
 
 LONG_S = 60.0
@@ -77,7 +78,7 @@ def pipeline(engines: dict[str, KerasEngine], passes: Held) -> Iterator[Pipeline
         engine.card.key: ServingModel(engine, Batcher(passes if engine.gives_map else engine.predict, 8, 0.0))
         for engine in engines.values()
     }
-    yield Pipeline(serving, built_in_segmenters(), "worker-1", decoders=1)
+    yield Pipeline(serving, built_in_segmenters(), Room(1), "worker-1")
     for model in serving.values():
         model.batcher.close()
 

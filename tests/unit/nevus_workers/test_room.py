@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from nevus_workers.room import Room
 
@@ -64,3 +65,47 @@ def test_no_more_images_than_there_are_places() -> None:
     for thread in threads:
         thread.join(LIMIT_S)
     assert most == [2]
+
+
+def test_a_pass_goes_before_the_images_that_wait() -> None:
+    """It shares the places with the images; nobody who came later overtakes it."""
+    room, order, come, go = Room(1), [], threading.Semaphore(0), threading.Event()
+
+    def image() -> None:
+        with room.of(1):
+            order.append("image")
+
+    def network() -> None:
+        with room.of_a_pass(LIMIT_S):
+            order.append("pass")
+
+    def first() -> None:
+        with room.of(1):
+            come.release()
+            go.wait(LIMIT_S)
+
+    holder = threading.Thread(target=first)
+    holder.start()
+    assert come.acquire(timeout=LIMIT_S)
+    threads = [threading.Thread(target=image), threading.Thread(target=network), threading.Thread(target=image)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + LIMIT_S
+    while len(room._changed._waiters) < 3 and time.monotonic() < deadline:  # type: ignore[attr-defined]
+        time.sleep(0.001)
+    assert order == []
+    go.set()
+    for thread in [holder, *threads]:
+        thread.join(LIMIT_S)
+    assert order == ["pass", "image", "image"]
+
+
+def test_a_pass_does_not_wait_for_ever() -> None:
+    """A huge image that is being decoded keeps it as long as its patience lasts; its place is not counted twice."""
+    room = Room(1)
+    with room.of(1), room.of_a_pass(0.001):
+        pass
+    with room.of(1):
+        pass
+    with room.of_a_pass(LIMIT_S):
+        pass

@@ -17,6 +17,7 @@ from nevus_workers.imaging.segmenter import built_in_segmenters
 from nevus_workers.models.repository import Repository
 from nevus_workers.models.serving import Loader, ServingModel
 from nevus_workers.pipeline import Pipeline
+from nevus_workers.room import Room
 from nevus_workers.shadow import MOST_IMAGES, Shadow, ShadowPlan
 from nevus_workers.stats import Stats
 from support.lesions import lesion_jpeg
@@ -46,7 +47,7 @@ class Stand:
         self.calm = True
         self.stats = Stats()
         self.shadow = Shadow(ShadowPlan("tiny@2", 1.0), models, lambda: self.calm, self.stats)
-        self.pipeline = Pipeline(models, built_in_segmenters(), "w")
+        self.pipeline = Pipeline(models, built_in_segmenters(), Room(1), "w")
 
     def do(self, number: int, model: str = "tiny") -> Result:
         """Does a job, and offers it."""
@@ -78,8 +79,10 @@ class Stand:
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ServingModel]]:
     """One that says 0.25, one that says 0.7, and the shadow, which says 0.75; all with the threshold 0.5."""
     root = tmp_path_factory.mktemp("models")
-    arrangement = Arrangement(device="cpu", max_batch=2, threads=2, decoders=1, engine_threads=1)
-    loader = Loader(Repository(root), built_in_segmenters(), arrangement, 0.0, Stats())
+    arrangement = Arrangement(
+        device="cpu", max_batch=2, max_wait_ms=2.0, turns=False, threads=2, decoders=1, engine_threads=1
+    )
+    loader = Loader(Repository(root), built_in_segmenters(), arrangement, Room(1), Stats())
     cards = (
         put_tiny(root, "1", 0.25),
         put_tiny(root, "2", 0.75),
@@ -135,8 +138,12 @@ def test_a_shadow_that_is_not_there_or_fails(stand: Stand, models: dict[str, Ser
     missing.do(1)
     assert missing.counted(lambda count: count.skipped == 1).pairs == 0
     missing.shadow.stop()
-    arrangement = Arrangement(device="cpu", max_batch=1, threads=2, decoders=1, engine_threads=1)
-    ended = Loader(Repository(tmp_path), built_in_segmenters(), arrangement, 0.0, Stats()).load(put_tiny(tmp_path, "2"))
+    arrangement = Arrangement(
+        device="cpu", max_batch=1, max_wait_ms=2.0, turns=False, threads=2, decoders=1, engine_threads=1
+    )
+    ended = Loader(Repository(tmp_path), built_in_segmenters(), arrangement, Room(1), Stats()).load(
+        put_tiny(tmp_path, "2")
+    )
     ended.batcher.close()
     failing = Stand({**models, "tiny@2": ended})
     failing.shadow.start()

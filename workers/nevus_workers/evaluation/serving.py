@@ -23,6 +23,7 @@ from nevus_workers.models.engine import configure_threads
 from nevus_workers.models.repository import Repository
 from nevus_workers.models.serving import Loader
 from nevus_workers.pipeline import Outcome, Pipeline
+from nevus_workers.room import Room
 from nevus_workers.stats import Stats
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ def serve(model: str, models: Path, *, masks: bool) -> Iterator[Served]:
     configure_threads(1, arrangement.engine_threads)
     silence_decoders()
     with ExitStack() as undo:
-        segmenters = built_in_segmenters()
-        loader = Loader(Repository(models), segmenters, arrangement, settings.max_wait_ms / 1000, Stats())
+        segmenters, room = built_in_segmenters(), Room(arrangement.decoders)
+        loader = Loader(Repository(models), segmenters, arrangement, room, Stats())
         model_served = loader.load(card)
         undo.callback(model_served.batcher.close)
         options = JobOptions(
@@ -102,7 +103,7 @@ def serve(model: str, models: Path, *, masks: bool) -> Iterator[Served]:
             queue_ttl_ms=round(front.queue_ttl_s * 1000),
             execution_timeout_ms=round(front.execution_timeout_s * 1000),
         )
-        pipeline = Pipeline({card.key: model_served}, segmenters, WORKER_ID, decoders=arrangement.decoders)
+        pipeline = Pipeline({card.key: model_served}, segmenters, room, WORKER_ID)
         yield Served(card, pipeline, options, arrangement.threads, front.upload_limit_bytes, settings.max_pixels)
 
 

@@ -1,8 +1,9 @@
 """The micro-batcher: many task threads hand in one image each, one model thread answers them together.
 
 It never waits for the sake of waiting: a batch leaves as soon as the model is free, unless another job has announced
-that its image is nearly ready, and then at most `max_wait_s` later. A batch that fails is split, so that only the image
-that makes the model fail loses its answer.
+that its image is on its way, and then at most `max_wait_s` later. Where passes share a core with the decoding they take
+turns with it (`turn`), for side by side they drive each other's data out of its caches. A batch that fails is split, so
+that only the image that makes the model fail loses its answer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,8 @@ class Batcher:
         clock: Monotonic seconds.
         on_pass: Told of every pass that was answered, before its answers go out: how long each image had waited for it,
             and how long it took, seconds. Called by the model thread.
+        turn: Entered for the passes of a batch, but not for those of one image with no other on its way, which gains by
+            running beside what else is done with that image.
     """
 
     def __init__(
@@ -88,7 +91,9 @@ class Batcher:
         max_wait_s: float,
         clock: Callable[[], float] = time.monotonic,
         on_pass: Callable[[Sequence[float], float], None] = lambda _waits, _seconds: None,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        self._turn = turn
         self._on_pass = on_pass
         self._predict = predict
         self._max_batch = max_batch
@@ -105,7 +110,8 @@ class Batcher:
     def expected(self) -> Iterator[Announcement]:
         """Announces an image: a batch may wait for it until it is handed in or the block is left.
 
-        Use it around decoding and segmenting, and hand in the image with the announcement's own `submit`.
+        Use it around decoding and segmenting and the wait for them, and hand in the image with the announcement's own
+        `submit`.
         """
         with self._changed:
             self._announced += 1
@@ -154,7 +160,8 @@ class Batcher:
         while entries := self._take():
             claimed = [entry for entry in entries if entry.future.set_running_or_notify_cancel()]
             if claimed:
-                self._answer(claimed)
+                with nullcontext() if self._alone(claimed) else self._turn():
+                    self._answer(claimed)
 
     def _take(self) -> list[_Entry]:
         """Returns the next batch, waiting for one; empty when all is done."""
@@ -164,6 +171,9 @@ class Batcher:
             while self._worth_waiting() and (left_s := latest - self._clock()) > 0:
                 self._changed.wait(left_s)
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_batch))]
+
+    def _alone(self, entries: list[_Entry]) -> bool:
+        return len(entries) == 1 and not self._announced
 
     def _worth_waiting(self) -> bool:
         return 0 < len(self._waiting) < self._max_batch and self._announced > 0 and not self._closed

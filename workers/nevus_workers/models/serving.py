@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nevus_core.errors import InvalidRequest, ModelError
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from nevus_workers.arrangement import Arrangement
     from nevus_workers.imaging.segmenter import Segmenters
     from nevus_workers.models.repository import Repository
+    from nevus_workers.room import Room
     from nevus_workers.stats import Stats
 
 log = get_logger("models")
@@ -63,14 +66,14 @@ class Loader:
         repository: Where the weights are.
         segmenters: What a card may name as its segmenter, beside the model's own map.
         arrangement: Batches and strips.
-        max_wait_s: Of the batcher.
+        room: Where images are decoded; passes may take their turn in it.
         stats: Counts the passes.
     """
 
     repository: Repository
     segmenters: Segmenters
     arrangement: Arrangement
-    max_wait_s: float
+    room: Room
     stats: Stats
 
     def load(self, card: ModelCard) -> ServingModel:
@@ -80,12 +83,11 @@ class Loader:
             ModelError: Its weights can't be verified or loaded, or its card is wrong.
         """
         began, before = time.monotonic(), resident_bytes()
-        max_batch = self.arrangement.max_batch
         arrangement, weights = self.arrangement, self.repository.weights_path(card)
-        engine = KerasEngine(card, weights, max_batch, arrangement.strips, arrangement.engine_dtype)
+        engine = KerasEngine(card, weights, arrangement.max_batch, arrangement.strips, arrangement.engine_dtype)
         check_segmenter(engine, self.segmenters)
         engine.warm()
-        batcher = Batcher(engine.predict, max_batch, self.max_wait_s, on_pass=self.stats.passes_of(card.key))
+        batcher = self._batcher(engine)
         bytes_taken = max(least_bytes(card), resident_bytes() - before)
         log.info(
             "model_ready",
@@ -96,6 +98,12 @@ class Loader:
             mib=bytes_taken >> 20,
         )
         return ServingModel(engine, batcher, bytes_taken, arrangement.reduced_decode, arrangement.engine_dtype)
+
+    def _batcher(self, engine: Engine) -> Batcher:
+        max_wait_s = self.arrangement.max_wait_ms / 1000
+        turn = partial(self.room.of_a_pass, max_wait_s) if self.arrangement.turns else nullcontext
+        told = self.stats.passes_of(engine.card.key)
+        return Batcher(engine.predict, engine.max_batch, max_wait_s, on_pass=told, turn=turn)
 
 
 def shrink_of(card: ModelCard, image: ImageInfo) -> int:

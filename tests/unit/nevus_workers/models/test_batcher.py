@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import CancelledError
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -197,6 +198,28 @@ def test_answered_passes_are_told(gate: Gate) -> None:
         second.result(LONG_S)
     batcher.close()
     assert [len(waits) for waits, _ in told] == [1, 1]
+
+
+def test_passes_of_a_batch_take_their_turn(gate: Gate) -> None:
+    """Proves that a batch, and an image that has others behind it, leave in a turn; one that is alone does not wait."""
+    turns: list[int] = []
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        turns.append(len(gate.batches))
+        yield
+
+    with closing(Batcher(gate, 2, 0, turn=turn)) as batcher:
+        gate.hold(batcher)
+        assert turns == []
+        futures = [batcher.submit(item(number)) for number in (2, 3)]
+        gate.open.set()
+        for future in futures:
+            future.result(LONG_S)
+        assert turns == [1], "taken before the second pass"
+        with batcher.expected():
+            batcher.submit(item(4)).result(LONG_S)
+        assert turns == [1, 2]
 
 
 @pytest.mark.parametrize("answer", [[np.nan], [[0.5]], [0.5, 0.5]])

@@ -17,6 +17,7 @@ from nevus_workers.imaging.segmenter import built_in_segmenters
 from nevus_workers.models.engine import KerasEngine
 from nevus_workers.models.repository import Repository
 from nevus_workers.models.serving import Loader
+from nevus_workers.room import Room
 from nevus_workers.stats import Stats
 from support.joint_network import drawn_lesion
 from support.shelf import ARRANGEMENT
@@ -110,7 +111,7 @@ def test_results_say_it(pair: Pair, repository: Repository) -> None:
             f"{PIPELINE_VERSION}+bfloat16+whole",
         ),
     ):
-        loader = Loader(repository, built_in_segmenters(), arrangement, 0.0, Stats())
+        loader = Loader(repository, built_in_segmenters(), arrangement, Room(1), Stats())
         model = loader.load(replace(exact.card, segmenter="otsu"))
         model.batcher.close()
         assert model.pipeline_version == expected
