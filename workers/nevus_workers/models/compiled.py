@@ -6,13 +6,14 @@ and of the lesion's map as `mask` (n, rows, columns, 1).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nevus_workers.models.answers import Answers
-from nevus_workers.models.strips import in_strips
+from nevus_workers.models.strips import image_by_image, in_strips
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +26,9 @@ MALIGNANT, MASK = "malignant", "mask"
 Forward = Callable[[Any], Any]
 """From a batch to the model's output or outputs, all of them the backend's tensors."""
 
+Cut = Callable[[Sequence[Any], int], Forward | None]
+"""From the layers before Flatten and the rows of their map to what computes that map in pieces, where it can."""
+
 
 def gives_map(model: Any) -> bool:
     """Returns whether a Keras model has a lesion's map among its outputs."""
@@ -36,7 +40,8 @@ def compile_model(
 ) -> Callable[[NDArray[Any]], Answers]:
     """Returns a function from a batch (n, height_px, width_px, 3) of one dtype to its answers.
 
-    On TensorFlow there is one graph for every n, and one more for a single image where that is cut into strips.
+    On TensorFlow there is one graph for every n, image by image where the network allows it, and one more for a single
+    image where that is cut into strips.
 
     Args:
         model: As `architectures.build` makes it.
@@ -45,22 +50,22 @@ def compile_model(
         backend: Keras's.
         strips: Into how many strips a single image is cut where the network allows it (TensorFlow only).
     """
-    forward = _batch_invariant(model)
     if backend != "tensorflow":
         import keras
 
-        return lambda batch: _answers(forward(keras.ops.cast(batch, "float32")), keras.ops.convert_to_numpy)
+        forward = _batch_invariant(model, _whole)
+        return lambda batch: _answers(forward(batch), keras.ops.convert_to_numpy)
     import tensorflow as tf
 
     def graph(count: int | None, forward: Forward) -> Forward:
         shape = (count, card.input_height_px, card.input_width_px, 3)
         signature = [tf.TensorSpec(shape, tf.as_dtype(dtype))]
-        compiled: Forward = tf.function(lambda batch: forward(tf.cast(batch, tf.float32)), signature)
+        compiled: Forward = tf.function(forward, signature)
         return compiled
 
-    many = graph(None, forward)
+    many = graph(None, _batch_invariant(model, image_by_image))
     cut = strips > 1 and _flatten_at(model) is not None
-    one = graph(1, _batch_invariant(model, strips)) if cut else many
+    one = graph(1, _batch_invariant(model, partial(in_strips, strips=strips))) if cut else many
     return lambda batch: _answers((one if len(batch) == 1 else many)(tf.constant(batch)), lambda tensor: tensor.numpy())
 
 
@@ -88,7 +93,11 @@ def _flatten_at(model: Any) -> int | None:
     return next((at for at, layer in enumerate(model.layers) if isinstance(layer, keras.layers.Flatten)), None)
 
 
-def _batch_invariant(model: Any, strips: int = 1) -> Forward:
+def _whole(layers: Sequence[Any], rows: int) -> None:
+    """Cuts nothing."""
+
+
+def _batch_invariant(model: Any, cut: Cut) -> Forward:
     """Returns the model's forward pass, so made that an image's answer does not depend on who shares its batch.
 
     A matrix product of one row is summed in another order than one of several rows, and less exactly: for the 242,064
@@ -98,19 +107,23 @@ def _batch_invariant(model: Any, strips: int = 1) -> Forward:
     For the 1,280 terms behind derm-joint's mean it was up to 1.3e-6, and is 1.2e-7 (2026-11-23): TensorFlow on one
     thread sums the convolutions of a single image in another order too, which moves the map by up to 1.4e-6.
     """
+    import keras
+
     flatten = _flatten_at(model)
     if flatten is not None:
-        return _chain(model, flatten, strips)
-    return _joint(model) or (lambda batch: model(batch, training=False))
+        return _chain(model, flatten, cut)
+    forward = _joint(model) or (lambda batch: model(batch, training=False))
+    return lambda batch: forward(keras.ops.cast(batch, "float32"))
 
 
-def _chain(model: Any, flatten: int, strips: int) -> Forward:
+def _chain(model: Any, flatten: int, cut: Cut) -> Forward:
     """Returns the forward pass of layers one after the other, of which the one at `flatten` is Flatten."""
     import keras
 
     body = keras.Model(model.inputs, model.layers[flatten].input)
-    rows = int(body.output_shape[1])
-    features_of = in_strips(model.layers[:flatten], rows, strips) or (lambda batch: body(batch, training=False))
+    features_of = cut(model.layers[:flatten], int(body.output_shape[1])) or (
+        lambda batch: body(keras.ops.cast(batch, "float32"), training=False)
+    )
     head = model.layers[flatten + 1 :]
 
     def dense(rows: Any) -> Any:

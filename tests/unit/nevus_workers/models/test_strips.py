@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
-from nevus_workers.models.strips import in_strips, row_cuts, rows_needed
+from nevus_workers.models.strips import image_by_image, in_strips, row_cuts, rows_needed
 
 PLAIN = [layers.Conv2D(2, 4), layers.MaxPooling2D(2), layers.Conv2D(2, 4), layers.MaxPooling2D(2)]
 
@@ -49,3 +50,20 @@ def test_strips_together_are_the_whole() -> None:
         forward = in_strips(PLAIN, whole.shape[1], strips)
         assert forward is not None
         assert keras.ops.convert_to_numpy(forward(images)) == pytest.approx(whole, abs=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="cuts TensorFlow's graphs only")
+def test_images_one_by_one_are_the_batch() -> None:
+    """For any number of them in one graph, bytes as well as floats; what can't be cut is left to others."""
+    import tensorflow as tf
+
+    network = keras.Sequential([keras.Input((43, 30, 3)), *PLAIN])
+    images = np.random.default_rng(1).integers(0, 256, (3, 43, 30, 3), np.uint8)
+    whole = keras.ops.convert_to_numpy(network(images.astype(np.float32)))
+    forward = image_by_image(PLAIN, whole.shape[1])
+    assert forward is not None
+    for dtype in (np.uint8, np.float32):
+        compiled = tf.function(forward, [tf.TensorSpec((None, 43, 30, 3), tf.as_dtype(dtype))])
+        for count in (1, 3):
+            assert compiled(images[:count].astype(dtype)).numpy() == pytest.approx(whole[:count], rel=1e-5, abs=1e-3)
+    assert image_by_image([*PLAIN, layers.BatchNormalization()], whole.shape[1]) is None
