@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from nevus_workers.room import Room
 
 LIMIT_S = 5.0
+
+
+def until(met: Callable[[], bool]) -> None:
+    """Waits for a condition, not for ever; what comes next says whether it was met."""
+    deadline = time.monotonic() + LIMIT_S
+    while not met() and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def test_who_finds_no_room_waits_for_it() -> None:
@@ -90,9 +98,7 @@ def test_a_pass_goes_before_the_images_that_wait() -> None:
     threads = [threading.Thread(target=image), threading.Thread(target=network), threading.Thread(target=image)]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + LIMIT_S
-    while len(room._changed._waiters) < 3 and time.monotonic() < deadline:  # type: ignore[attr-defined]
-        time.sleep(0.001)
+    until(lambda: room.waiting == 3)
     assert order == []
     go.set()
     for thread in [holder, *threads]:
@@ -109,3 +115,23 @@ def test_a_pass_does_not_wait_for_ever() -> None:
         pass
     with room.of_a_pass(LIMIT_S):
         pass
+
+
+def test_images_come_in_as_they_came() -> None:
+    """Nobody is overtaken, a large one by small ones that would fit neither."""
+    room, order, threads = Room(2, 100), [], []
+
+    def image(number: int, pixels: int) -> None:
+        with room.of(pixels):
+            order.append(number)
+
+    with room.of(90):
+        for number, pixels in enumerate((100, 5, 5)):
+            threads.append(threading.Thread(target=image, args=(number, pixels)))
+            threads[-1].start()
+            until(lambda: room.waiting == len(threads))
+        assert order == []
+    for thread in threads:
+        thread.join(LIMIT_S)
+    assert order[0] == 0
+    assert sorted(order) == [0, 1, 2]
