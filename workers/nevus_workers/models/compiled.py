@@ -40,8 +40,8 @@ def compile_model(
 ) -> Callable[[NDArray[Any]], Answers]:
     """Returns a function from a batch (n, height_px, width_px, 3) of one dtype to its answers.
 
-    On TensorFlow there is one graph for every n, image by image where the network allows it, and one more for a single
-    image where that is cut into strips.
+    On TensorFlow there is one graph for every n, on a CPU image by image where the network allows it, and one more for
+    a single image where that is cut into strips.
 
     Args:
         model: As `architectures.build` makes it.
@@ -63,7 +63,9 @@ def compile_model(
         compiled: Forward = tf.function(forward, signature)
         return compiled
 
-    many = graph(None, _batch_invariant(model, image_by_image))
+    # A card computes a whole batch at once, and has no caches to keep it in.
+    in_pieces = _whole if tf.config.list_physical_devices("GPU") else image_by_image
+    many = graph(None, _batch_invariant(model, in_pieces))
     cut = strips > 1 and _flatten_at(model) is not None
     one = graph(1, _batch_invariant(model, partial(in_strips, strips=strips))) if cut else many
     return lambda batch: _answers((one if len(batch) == 1 else many)(tf.constant(batch)), lambda tensor: tensor.numpy())

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nevus_core.errors import ModelError
-from nevus_workers.models import architectures
+from nevus_workers.models import architectures, compiled
 from nevus_workers.models.engine import KerasEngine, configure_threads
 from nevus_workers.models.preparation import prepare
 from nevus_workers.models.repository import Repository
@@ -82,6 +82,19 @@ def test_an_image_in_strips_has_the_same_answer(lesion: Callable[..., NDArray[np
         alone = np.concatenate([engine.predict(images[at : at + 1]).probabilities for at in range(4)])
         assert np.array_equal(alone, expected)
         assert np.array_equal(engine.predict(images).probabilities, expected)
+
+
+def test_a_card_gets_batches_whole(lesion: Callable[..., NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU gets them image by image, in pieces: the same bits."""
+    tensorflow = pytest.importorskip("tensorflow")
+    repository = Repository(Path(__file__).parents[4] / "models")
+    card = repository.resolve("notebook-cnn", "1")
+    in_pieces, whole = (KerasEngine(card, repository.weights_path(card), 4) for _ in range(2))
+    images = np.stack([whole.prepare(lesion(seed)) for seed in range(4)])
+    expected = in_pieces.predict(images).probabilities
+    monkeypatch.setattr(tensorflow.config, "list_physical_devices", lambda kind: [kind])
+    monkeypatch.setattr(compiled, "image_by_image", lambda *_: pytest.fail("cut for a card"))
+    assert np.array_equal(whole.predict(images).probabilities, expected)
 
 
 def test_warm_and_shapes(engine: KerasEngine) -> None:
