@@ -11,11 +11,18 @@ _ROOT = Path("/")
 
 def cores(root: Path = _ROOT) -> int:
     """Returns how many cores this process may use: its affinity, or its container's quota where that is less."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = len(core_numbers())
     quota, _, period = _read(root / "sys/fs/cgroup/cpu.max").partition(" ")
     if quota.isdecimal() and period.isdecimal():
         count = min(count, int(quota) // int(period))
     return max(count, 1)
+
+
+def core_numbers() -> list[int]:
+    """Returns the numbers of the cores in this process's affinity, ascending; all where the system knows of none."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def memory_bytes(root: Path = _ROOT) -> int:

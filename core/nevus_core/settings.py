@@ -141,6 +141,9 @@ class WorkerSettings(CommonSettings, frozen=True):
     own_cores: Automatic = 0
     """Cores that are this process's own where several share a machine, as `nevus up` shares them out; 0: all that it
     may use. With one, decoding and the network take turns on it."""
+    home_core: Annotated[int, Meta(ge=0)] | None = None
+    """Number of the core that a process with one of its own keeps to while batch follows batch; `nevus up` gives them
+    out. Not set: it runs wherever the system puts it."""
     max_wait_ms: Annotated[float, Meta(ge=0)] | None = None
     """Longest wait for a fuller batch while other jobs are on their way to it; 0: none. Not set: 100 where decoding and
     the network take turns on one core (it is at work on those images meanwhile), else 2."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from nevus_core.errors import SettingsError
-from nevus_core.machine import cores, gpus, memory_bytes, visible_gpus
+from nevus_core.machine import core_numbers, cores, gpus, memory_bytes, visible_gpus
 from nevus_core.settings import ServerSettings, WorkerSettings, load_settings
 from nevus_server.address import free_address
 from nevus_server.embedded import EmbeddedBroker
@@ -134,11 +134,24 @@ def worker_count(cores: int, memory: int, gpus: int) -> int:
     return max(1, min(cores, memory // WORKER_BYTES if memory else cores))
 
 
-def core_share(workers: int, environ: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variable that tells each worker how many cores are its own, unless somebody has set that already."""
-    if load_settings(WorkerSettings, environ).own_cores:
+def core_share(number: int, workers: int, environ: Mapping[str, str]) -> dict[str, str]:
+    """Returns the variables that tell a worker how many cores are its own and, if it is one, which.
+
+    Where somebody has set the former there is nothing to say. Under a quota no core is given out: others have the same.
+
+    Args:
+        number: The worker's, from 0.
+        workers: All of them.
+        environ: What they are started with.
+    """
+    settings = load_settings(WorkerSettings, environ)
+    if settings.own_cores:
         return {}
-    return {"NEVUS_OWN_CORES": str(max(1, cores() // workers))}
+    numbers, usable = core_numbers(), cores()
+    share = {"NEVUS_OWN_CORES": str(max(1, usable // workers))}
+    if settings.home_core is None and 1 < workers <= usable < 2 * workers and usable == len(numbers):
+        share["NEVUS_HOME_CORE"] = str(numbers[number])
+    return share
 
 
 def _crew(workers: int, environ: dict[str, str]) -> list[Child]:
@@ -148,7 +161,9 @@ def _crew(workers: int, environ: dict[str, str]) -> list[Child]:
     for number in range(count):
         # One card for each process, in turn; CUDA numbers those that it is shown.
         own = {"CUDA_VISIBLE_DEVICES": visible_gpus()[number % cards]} if cards > 1 else {}
-        children.append(Child(f"worker {number + 1}", ["work"], {**environ, **own, **core_share(count, environ)}))
+        children.append(
+            Child(f"worker {number + 1}", ["work"], {**environ, **own, **core_share(number, count, environ)})
+        )
     return children
 
 

@@ -15,8 +15,8 @@ from nevus_workers.models.librarian import Librarian
 from nevus_workers.models.library import Library
 from nevus_workers.models.repository import Repository
 from nevus_workers.models.serving import Loader
-from nevus_workers.room import Room
 from nevus_workers.stats import Stats
+from nevus_workers.turns import Turns
 
 ARRANGEMENT = Arrangement(
     device="cpu", max_batch=2, max_wait_ms=2.0, turns=False, threads=2, decoders=1, engine_threads=1
@@ -32,7 +32,7 @@ class Shelf:
         self.in_use: set[str] = set()
         self.settings = WorkerSettings(models=str(root), default_model="tiny", models_poll_s=0)
         self.library = Library(lambda: self.seconds)
-        self.loader = Loader(Repository(root), built_in_segmenters(), ARRANGEMENT, Room(1), Stats())
+        self.loader = Loader(Repository(root), built_in_segmenters(), ARRANGEMENT, Turns(), Stats())
         self.librarian = Librarian(
             self.library, self.loader, Repository(root), lambda: self.settings, lambda: self.in_use
         )

@@ -29,6 +29,7 @@ class Arrangement:
         max_batch: Most images in one pass of the network.
         max_wait_ms: Longest wait of a batch for images on their way to it.
         turns: Whether decoding and the network take turns on one core.
+        home_core: Where the process keeps to while batch follows batch; None: it runs wherever it may.
         threads: Jobs at a time, those on their way to and from the broker included.
         decoders: Images that are decoded and segmented at a time.
         engine_threads: Cores that an image alone may use for its pass on a CPU.
@@ -47,13 +48,14 @@ class Arrangement:
     opencv_threads: int = 1
     engine_dtype: str = "float32"
     reduced_decode: bool = True
+    home_core: int | None = None
 
     @property
     def strips(self) -> int:
         """Into how many strips an image alone is cut."""
         return self.engine_threads if self.device == "cpu" else 1
 
-    def described(self) -> dict[str, str | int]:
+    def described(self) -> dict[str, str | int | None]:
         """Returns every choice, for the log."""
         return asdict(self)
 
@@ -89,4 +91,5 @@ def arrange(settings: WorkerSettings, cores: int, gpus: int) -> Arrangement:
         engine_threads=settings.engine_threads or engine_threads,
         engine_dtype=settings.engine_dtype,
         reduced_decode=settings.reduced_decode,
+        home_core=settings.home_core if turns else None,
     )

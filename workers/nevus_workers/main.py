@@ -34,6 +34,7 @@ from nevus_workers.pipeline import Pipeline
 from nevus_workers.room import Room
 from nevus_workers.shadow import Shadow, ShadowPlan
 from nevus_workers.stats import Stats
+from nevus_workers.turns import make_turns
 
 log = get_logger("worker")
 
@@ -62,7 +63,7 @@ def run(settings: WorkerSettings, read_settings: Callable[[], WorkerSettings] | 
         silence_decoders()
         stats, held, segmenters, room = Stats(), Held(), built_in_segmenters(), Room(arrangement.decoders)
         repository = Repository(Path(settings.models))
-        loader = Loader(repository, segmenters, arrangement, room, stats)
+        loader = Loader(repository, segmenters, arrangement, make_turns(arrangement, room), stats)
         wanted = reread(read_settings, settings) if read_settings else lambda: settings
         librarian = _open_models(repository, loader, wanted, held, undo)
         library = librarian.library

@@ -33,6 +33,9 @@ def test_on_one_core_of_several() -> None:
     assert arrange(WorkerSettings(), cores=1, gpus=0).turns
     assert not arrange(settings, cores=8, gpus=1).turns
     assert arrange(replace(settings, max_wait_ms=0.0), cores=8, gpus=0).max_wait_ms == 0
+    told = replace(settings, home_core=5)
+    assert shared.home_core is None
+    assert [arrange(told, cores=8, gpus=cards).home_core for cards in (0, 1)] == [5, None]
 
 
 def test_what_is_set_holds() -> None:

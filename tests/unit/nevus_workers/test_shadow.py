@@ -20,6 +20,7 @@ from nevus_workers.pipeline import Pipeline
 from nevus_workers.room import Room
 from nevus_workers.shadow import MOST_IMAGES, Shadow, ShadowPlan
 from nevus_workers.stats import Stats
+from nevus_workers.turns import Turns
 from support.lesions import lesion_jpeg
 from support.tiny_models import put_tiny
 
@@ -82,7 +83,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Servi
     arrangement = Arrangement(
         device="cpu", max_batch=2, max_wait_ms=2.0, turns=False, threads=2, decoders=1, engine_threads=1
     )
-    loader = Loader(Repository(root), built_in_segmenters(), arrangement, Room(1), Stats())
+    loader = Loader(Repository(root), built_in_segmenters(), arrangement, Turns(), Stats())
     cards = (
         put_tiny(root, "1", 0.25),
         put_tiny(root, "2", 0.75),
@@ -141,7 +142,7 @@ def test_a_shadow_that_is_not_there_or_fails(stand: Stand, models: dict[str, Ser
     arrangement = Arrangement(
         device="cpu", max_batch=1, max_wait_ms=2.0, turns=False, threads=2, decoders=1, engine_threads=1
     )
-    ended = Loader(Repository(tmp_path), built_in_segmenters(), arrangement, Room(1), Stats()).load(
+    ended = Loader(Repository(tmp_path), built_in_segmenters(), arrangement, Turns(), Stats()).load(
         put_tiny(tmp_path, "2")
     )
     ended.batcher.close()

@@ -25,6 +25,7 @@ from nevus_workers.models.serving import Loader
 from nevus_workers.pipeline import Outcome, Pipeline
 from nevus_workers.room import Room
 from nevus_workers.stats import Stats
+from nevus_workers.turns import make_turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +92,7 @@ def serve(model: str, models: Path, *, masks: bool) -> Iterator[Served]:
     silence_decoders()
     with ExitStack() as undo:
         segmenters, room = built_in_segmenters(), Room(arrangement.decoders)
-        loader = Loader(Repository(models), segmenters, arrangement, room, Stats())
+        loader = Loader(Repository(models), segmenters, arrangement, make_turns(arrangement, room), Stats())
         model_served = loader.load(card)
         undo.callback(model_served.batcher.close)
         options = JobOptions(

@@ -80,8 +80,8 @@ class Batcher:
         clock: Monotonic seconds.
         on_pass: Told of every pass that was answered, before its answers go out: how long each image had waited for it,
             and how long it took, seconds. Called by the model thread.
-        turn: Entered for the passes of a batch, but not for those of one image with no other on its way, which gains by
-            running beside what else is done with that image.
+        turn: Gives what is entered for a pass; told whether it is that of one image with no other on its way, which
+            gains by running beside what else is done with that image.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Batcher:
         max_wait_s: float,
         clock: Callable[[], float] = time.monotonic,
         on_pass: Callable[[Sequence[float], float], None] = lambda _waits, _seconds: None,
-        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+        turn: Callable[[bool], AbstractContextManager[None]] = lambda _alone: nullcontext(),
     ) -> None:
         self._turn = turn
         self._on_pass = on_pass
@@ -160,7 +160,7 @@ class Batcher:
         while entries := self._take():
             claimed = [entry for entry in entries if entry.future.set_running_or_notify_cancel()]
             if claimed:
-                with nullcontext() if self._alone(claimed) else self._turn():
+                with self._turn(self._alone(claimed)):
                     self._answer(claimed)
 
     def _take(self) -> list[_Entry]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from nevus_core.errors import InvalidRequest, ModelError
@@ -22,8 +20,8 @@ if TYPE_CHECKING:
     from nevus_workers.arrangement import Arrangement
     from nevus_workers.imaging.segmenter import Segmenters
     from nevus_workers.models.repository import Repository
-    from nevus_workers.room import Room
     from nevus_workers.stats import Stats
+    from nevus_workers.turns import Turns
 
 log = get_logger("models")
 
@@ -66,14 +64,14 @@ class Loader:
         repository: Where the weights are.
         segmenters: What a card may name as its segmenter, beside the model's own map.
         arrangement: Batches and strips.
-        room: Where images are decoded; passes may take their turn in it.
+        turns: What passes wait for.
         stats: Counts the passes.
     """
 
     repository: Repository
     segmenters: Segmenters
     arrangement: Arrangement
-    room: Room
+    turns: Turns
     stats: Stats
 
     def load(self, card: ModelCard) -> ServingModel:
@@ -101,9 +99,8 @@ class Loader:
 
     def _batcher(self, engine: Engine) -> Batcher:
         max_wait_s = self.arrangement.max_wait_ms / 1000
-        turn = partial(self.room.of_a_pass, max_wait_s) if self.arrangement.turns else nullcontext
         told = self.stats.passes_of(engine.card.key)
-        return Batcher(engine.predict, engine.max_batch, max_wait_s, on_pass=told, turn=turn)
+        return Batcher(engine.predict, engine.max_batch, max_wait_s, on_pass=told, turn=self.turns.of_a_pass)
 
 
 def shrink_of(card: ModelCard, image: ImageInfo) -> int:

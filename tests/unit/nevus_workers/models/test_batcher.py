@@ -201,25 +201,25 @@ def test_answered_passes_are_told(gate: Gate) -> None:
 
 
 def test_passes_of_a_batch_take_their_turn(gate: Gate) -> None:
-    """Proves that a batch, and an image that has others behind it, leave in a turn; one that is alone does not wait."""
-    turns: list[int] = []
+    """Proves that each pass leaves in a turn that knows whether its image is alone, with no other behind it either."""
+    turns: list[tuple[int, bool]] = []
 
     @contextmanager
-    def turn() -> Iterator[None]:
-        turns.append(len(gate.batches))
+    def turn(alone: bool) -> Iterator[None]:
+        turns.append((len(gate.batches), alone))
         yield
 
     with closing(Batcher(gate, 2, 0, turn=turn)) as batcher:
         gate.hold(batcher)
-        assert turns == []
+        assert turns == [(0, True)]
         futures = [batcher.submit(item(number)) for number in (2, 3)]
         gate.open.set()
         for future in futures:
             future.result(LONG_S)
-        assert turns == [1], "taken before the second pass"
+        assert turns[1:] == [(1, False)], "taken before the second pass"
         with batcher.expected():
             batcher.submit(item(4)).result(LONG_S)
-        assert turns == [1, 2]
+        assert turns[2:] == [(2, False)]
 
 
 @pytest.mark.parametrize("answer", [[np.nan], [[0.5]], [0.5, 0.5]])

@@ -17,8 +17,8 @@ from nevus_workers.imaging.segmenter import built_in_segmenters
 from nevus_workers.models.engine import KerasEngine
 from nevus_workers.models.repository import Repository
 from nevus_workers.models.serving import Loader
-from nevus_workers.room import Room
 from nevus_workers.stats import Stats
+from nevus_workers.turns import Turns
 from support.joint_network import drawn_lesion
 from support.shelf import ARRANGEMENT
 from support.tiny_models import put_tiny
@@ -111,7 +111,7 @@ def test_results_say_it(pair: Pair, repository: Repository) -> None:
             f"{PIPELINE_VERSION}+bfloat16+whole",
         ),
     ):
-        loader = Loader(repository, built_in_segmenters(), arrangement, Room(1), Stats())
+        loader = Loader(repository, built_in_segmenters(), arrangement, Turns(), Stats())
         model = loader.load(replace(exact.card, segmenter="otsu"))
         model.batcher.close()
         assert model.pipeline_version == expected
